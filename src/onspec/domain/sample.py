@@ -1,0 +1,80 @@
+"""One labelled image of a part, as every data set layout delivers it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+
+class Split(StrEnum):
+    """What a part is used for. No part stands in two of them."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class MaskFile:
+    """A label image of any encoding (see `imaging.masks`) that marks the pixels of one class."""
+
+    path: Path
+    cls: str = "defect"
+
+
+@dataclass(frozen=True, slots=True)
+class Ellipse:
+    """A coarse label as DAGM 2007 has it: centre (x, y), semi-axes (a along, b across) in px, angle in degrees.
+
+    The angle turns the a-axis from the image's x axis towards its (downward) y axis.
+    """
+
+    x: float
+    y: float
+    a: float
+    b: float
+    angle_deg: float
+    cls: str = "defect"
+
+    def __post_init__(self) -> None:
+        """Refuse axes that enclose nothing."""
+        if self.a <= 0 or self.b <= 0:
+            raise ValueError(f"Ellipse axes must be positive; got a={self.a}, b={self.b}")
+
+
+Annotation = MaskFile | Ellipse
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of one part with what is known about it.
+
+    Attributes:
+        name: path relative to the data set's root with forward slashes; unique in the set, used in every report.
+        image: the image file.
+        part: the physical part; all images of one part stay in one split.
+        annotations: where the defects are; empty for a good part, and for one only known to be defective.
+        defective: the truth about the part.
+        split: the split that the data set itself assigns, if it does.
+        cls: the class of a whole-image label, `None` where labels say where the defects are.
+    """
+
+    name: str
+    image: Path
+    part: str
+    defective: bool
+    annotations: tuple[Annotation, ...] = ()
+    split: Split | None = None
+    cls: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a good part with defects drawn on it, and nameless ones."""
+        if not self.name or not self.part:
+            raise ValueError(f"Sample needs a name and a part; got name={self.name!r}, part={self.part!r}")
+        if self.annotations and not self.defective:
+            raise ValueError(f"Sample {self.name} is labelled good and has {len(self.annotations)} annotations")
+
+    @property
+    def truth(self) -> Literal["good", "defective"]:
+        """The truth in the words of the trade."""
+        return "defective" if self.defective else "good"

@@ -1,0 +1,68 @@
+"""What onspec says about a part, and the record of one inspected image."""
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from onspec.domain.defect import Defect
+
+
+class Verdict(StrEnum):
+    """The four outcomes. OK is said only after the model ran completely and every rule was applied."""
+
+    OK = "OK"
+    NG = "NG"
+    REVIEW = "REVIEW"
+    ERROR = "ERROR"
+
+
+class Decision(BaseModel):
+    """A verdict with its grounds: what the rules made of one image's score maps."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Verdict
+    score: float = Field(ge=0, le=1, description="the image's defect score")
+    reasons: tuple[str, ...] = ()
+    defects: tuple[Defect, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_grounds(self) -> Self:
+        if self.verdict is Verdict.ERROR:
+            raise ValueError("a Decision is made from score maps, so it cannot be ERROR")
+        if self.verdict is not Verdict.OK and not self.reasons:
+            raise ValueError(f"verdict {self.verdict} needs at least one reason")
+        return self
+
+
+class Inspection(BaseModel):
+    """One inspected image: the JSON line of `onspec inspect` and the answer of `POST /api/inspect`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    image: str
+    part_id: str | None = None
+    verdict: Verdict
+    score: float | None = Field(None, ge=0, le=1)
+    reasons: tuple[str, ...] = ()
+    defects: tuple[Defect, ...] = ()
+    size: tuple[int, int] | None = Field(None, description="width, height in px")
+    recipe: str = Field(description="NAME@sha256:HEX")
+    engine: str
+    ms: dict[str, float] = Field(default_factory=dict, description="read, infer, decide: wall time in ms")
+    error: str | None = None
+
+    @model_validator(mode="after")
+    def _tells_the_truth(self) -> Self:
+        """An ERROR has its sentence, anything else has a score, an image size and no error."""
+        if self.verdict is Verdict.ERROR:
+            if not self.error:
+                raise ValueError("an ERROR needs its sentence in `error`")
+        elif self.error is not None or self.score is None or self.size is None:
+            raise ValueError(f"verdict {self.verdict} needs score and size and no error; got {self!r}")
+        return self
+
+    def to_json(self) -> str:
+        """One line of JSON with the field names of the contract."""
+        return self.model_dump_json(by_alias=True)

@@ -1,0 +1,225 @@
+"""Image → network input, network output → score map. Training, evaluation and production all call exactly this."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from onspec.domain import ScoreMap, UnexpectedImageError
+from onspec.imaging.reading import Image
+
+Tensor = NDArray[np.float32]
+Infer = Callable[[Tensor], Tensor]
+"""float32 (N, C, H, W) → float32 (N, K, H, W) scores in [0, 1]; H and W are multiples of the stride."""
+
+GRAY_TOLERANCE = 3
+"""A colour file holds a gray image when its channels differ by at most this many of 255 (JPEG's rounding)."""
+
+
+class Extent(BaseModel):
+    """Allowed sizes along one side, px, both ends included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min: int = Field(ge=1)
+    max: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Extent":
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is larger than max {self.max}")
+        return self
+
+    def __contains__(self, value: int) -> bool:
+        """Whether a size is allowed."""
+        return self.min <= value <= self.max
+
+    def __str__(self) -> str:
+        """As an error sentence names it."""
+        return str(self.min) if self.min == self.max else f"{self.min}…{self.max}"
+
+
+class InputSpec(BaseModel):
+    """What images a model takes, and how they become its input. Part of the recipe.
+
+    Attributes:
+        width, height: allowed image sizes, px.
+        channels: 1 gray, 3 RGB.
+        dtype: the file's pixel type; it alone decides the scaling, never the values found.
+        scale: working resolution against the original (0.5 halves each side).
+        normalise: `range` maps the dtype's range to −1…1; `image` brings each image to mean 0, deviation 1 (exposure
+            that varies from part to part); the statistics are those of the whole image, so tiles do not change them.
+        stride: the network's input sides are multiples of this; the rest is mirrored and cut off again.
+        tile, halo: longest side run in one piece, and the overlap that makes tiles independent of their grid; both
+            in working px and multiples of the stride. The halo must cover the network's reach.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: Extent
+    height: Extent
+    channels: Literal[1, 3] = 1
+    dtype: Literal["uint8", "uint16"] = "uint8"
+    scale: float = Field(1.0, gt=0, le=4)
+    normalise: Literal["range", "image"] = "range"
+    stride: int = Field(16, ge=1)
+    tile: int = Field(2048, ge=64)
+    halo: int = Field(256, ge=0)
+
+    @model_validator(mode="after")
+    def _on_the_grid(self) -> "InputSpec":
+        if self.tile % self.stride or self.halo % self.stride or self.tile <= 2 * self.halo:
+            raise ValueError(
+                f"tile and halo must be multiples of stride {self.stride}, and tile larger than two halos; "
+                f"got tile {self.tile}, halo {self.halo}"
+            )
+        return self
+
+
+def conform(image: Image, spec: InputSpec, name: str = "image") -> Image:
+    """Check an image against the spec and bring it to the spec's channels: (H, W) gray or (H, W, 3) RGB.
+
+    Raises:
+        UnexpectedImageError: another size, depth or colour than the recipe was made for.
+    """
+    height, width = image.shape[:2]
+    if width not in spec.width or height not in spec.height:
+        raise UnexpectedImageError(
+            f"{name}: {width}×{height} px; this recipe takes {spec.width}×{spec.height} px; "
+            "check the camera's format or train a recipe for this size"
+        )
+    if image.dtype != np.dtype(spec.dtype):
+        raise UnexpectedImageError(
+            f"{name}: pixels are {image.dtype}; this recipe takes {spec.dtype}; check the camera's pixel format"
+        )
+    if spec.channels == 3:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image
+    if image.ndim == 3:
+        if not holds_gray(image):
+            raise UnexpectedImageError(f"{name}: a colour image; this recipe takes gray; check the camera's format")
+        return np.ascontiguousarray(image[..., 1])
+    return image
+
+
+def holds_gray(image: Image) -> bool:
+    """Whether an image is gray, be it stored as RGB or not."""
+    if image.ndim == 2:
+        return True
+    tolerance = GRAY_TOLERANCE if image.dtype == np.uint8 else GRAY_TOLERANCE * 257
+    r, g, b = (np.ascontiguousarray(image[..., c]) for c in range(3))
+    return int(cv2.absdiff(r, g).max()) <= tolerance and int(cv2.absdiff(g, b).max()) <= tolerance
+
+
+def resized(image: Image, spec: InputSpec) -> Image:
+    """A conforming image at working resolution, in its own dtype."""
+    if spec.scale == 1.0:
+        return image
+    size = (max(1, round(image.shape[1] * spec.scale)), max(1, round(image.shape[0] * spec.scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if spec.scale < 1 else cv2.INTER_LINEAR)
+
+
+def statistics(working: Image, spec: InputSpec) -> tuple[float, float]:
+    """Offset and divisor that the spec's normalisation applies to values in -1…1: (0, 1) for `range`."""
+    if spec.normalise == "range":
+        return 0.0, 1.0
+    half = float(np.iinfo(working.dtype).max) / 2.0
+    mean, deviation = cv2.meanStdDev(working.reshape(-1, 1))
+    # One gray step is the least deviation: a flat image stays flat instead of becoming noise.
+    return float(mean[0, 0]) / half - 1.0, max(float(deviation[0, 0]), 1.0) / half
+
+
+def to_tensor(working: Image, spec: InputSpec, stats: tuple[float, float]) -> Tensor:
+    """Values → float32 (C, H, W): x / (max / 2) - 1 (the 2018 talk's x / 127.5 - 1 for 8 bit), then `stats`."""
+    planes = working[None] if working.ndim == 2 else np.moveaxis(working, 2, 0)
+    tensor = np.ascontiguousarray(planes, np.float32)
+    offset, divisor = stats
+    half = float(np.iinfo(np.dtype(spec.dtype)).max) / 2.0
+    tensor *= np.float32(1.0 / (half * divisor))
+    tensor -= np.float32((1.0 + offset) / divisor)
+    return tensor
+
+
+def normalised(image: Image, spec: InputSpec) -> Tensor:
+    """A conforming image as float32 (C, H, W) at working resolution, not padded."""
+    working = resized(image, spec)
+    return to_tensor(working, spec, statistics(working, spec))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A padded network input (C, H, W) with what it takes to bring the output back."""
+
+    tensor: Tensor
+    working: tuple[int, int]
+    original: tuple[int, int]
+
+
+def prepare(image: Image, spec: InputSpec, name: str = "image") -> Prepared:
+    """Image → padded float32 (C, H, W). Sizes in the result are (height, width).
+
+    Raises:
+        UnexpectedImageError: see `conform`.
+    """
+    fitting = conform(image, spec, name)
+    tensor = normalised(fitting, spec)
+    working = (tensor.shape[1], tensor.shape[2])
+    return Prepared(pad_to_stride(tensor, spec.stride), working, (image.shape[0], image.shape[1]))
+
+
+def pad_to_stride(tensor: Tensor, stride: int) -> Tensor:
+    """Mirror right and bottom until (C, H, W) has sides that are multiples of `stride`."""
+    _, height, width = tensor.shape
+    down, right = -height % stride, -width % stride
+    if not down and not right:
+        return tensor
+    return np.stack([cv2.copyMakeBorder(p, 0, down, 0, right, cv2.BORDER_REFLECT_101) for p in tensor])
+
+
+def restore(output: Tensor, prepared: Prepared, classes: tuple[str, ...]) -> tuple[ScoreMap, ...]:
+    """Network output (K, H, W) of the padded input → one score map a class in the original's pixels."""
+    height, width = prepared.working
+    maps = []
+    for cls, plane in zip(classes, output, strict=True):
+        values = plane[:height, :width]
+        if prepared.working != prepared.original:
+            values = cv2.resize(values, prepared.original[::-1], interpolation=cv2.INTER_LINEAR)
+        maps.append(ScoreMap(np.ascontiguousarray(np.clip(values, 0.0, 1.0), np.float32), cls))
+    return tuple(maps)
+
+
+def score_maps(image: Image, spec: InputSpec, classes: tuple[str, ...], infer: Infer) -> tuple[ScoreMap, ...]:
+    """Image → score maps through `infer`, in tiles where the image is larger than `spec.tile`."""
+    prepared = prepare(image, spec)
+    return restore(run_tiled(prepared.tensor, spec, infer), prepared, classes)
+
+
+def run_tiled(tensor: Tensor, spec: InputSpec, infer: Infer) -> Tensor:
+    """Run (C, H, W) in one piece if it fits `spec.tile`, else in tiles that overlap by the halo; (K, H, W).
+
+    Tiles start on the stride's grid and only their inner part is kept, so with a halo that covers the network's
+    reach the result is that of one pass.
+    """
+    _, height, width = tensor.shape
+    if max(height, width) <= spec.tile:
+        return np.asarray(infer(tensor[None])[0], np.float32)
+    result: Tensor | None = None
+    for top, bottom in _spans(height, spec):
+        for left, right in _spans(width, spec):
+            y0, y1 = max(0, top - spec.halo), min(height, bottom + spec.halo)
+            x0, x1 = max(0, left - spec.halo), min(width, right + spec.halo)
+            out = infer(np.ascontiguousarray(tensor[None, :, y0:y1, x0:x1]))[0]
+            if result is None:
+                result = np.empty((out.shape[0], height, width), np.float32)
+            result[:, top:bottom, left:right] = out[:, top - y0 : bottom - y0, left - x0 : right - x0]
+    assert result is not None
+    return result
+
+
+def _spans(length: int, spec: InputSpec) -> list[tuple[int, int]]:
+    """The inner parts of the tiles along one side."""
+    step = spec.tile - 2 * spec.halo
+    return [(start, min(length, start + step)) for start in range(0, length, step)]

@@ -1,0 +1,1 @@
+"""The `.onspec` file: schema, read, write, hash, sign, verify."""

@@ -1,0 +1,54 @@
+"""A recipe with its model and golden samples, as it is opened or packed."""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from onspec.domain import Verdict
+from onspec.recipe.schema import Recipe
+
+TOLERANCE = 1e-3
+"""What a golden sample's score may differ by between machines and engines, unless its record says otherwise."""
+
+
+class Expected(BaseModel):
+    """What a golden sample gave when the recipe was packed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verdict: Verdict
+    score: float = Field(ge=0, le=1)
+    tolerance: float = Field(TOLERANCE, ge=0, le=1, description="allowed deviation of the score")
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A known image: the bytes of its file, and its known result (`None` in a draft)."""
+
+    name: str
+    data: bytes
+    expected: Expected | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """The complete inspection program.
+
+    Attributes:
+        model: the network as ONNX; input `image` float32 (N, C, H, W), output `scores` float32 (N, K, H, W).
+        digest: sha256, in hex, of the whole recipe file (of the file it would be, for a draft).
+        split_csv: which part was used for what, where it is known.
+        signed: whether the file carries a signature; it was checked only if a public key was given.
+    """
+
+    recipe: Recipe
+    model: bytes
+    golden: tuple[Golden, ...] = ()
+    digest: str = ""
+    split_csv: bytes | None = None
+    signed: bool = False
+
+    @property
+    def identity(self) -> str:
+        """`NAME@sha256:HEX`, as every verdict names the recipe that gave it."""
+        return f"{self.recipe.name}@sha256:{self.digest}"

@@ -1,0 +1,72 @@
+"""What `recipe.json` holds: everything that decides a verdict, and where it comes from."""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from onspec.decision.rules import RuleSet
+from onspec.decision.thresholds import Thresholds
+from onspec.imaging.preparation import InputSpec
+
+SCHEMA_VERSION = 1
+
+Task = Literal["segment"]
+
+
+class DataProvenance(BaseModel):
+    """The data a model was trained on, so that an audit can tell it from any other."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="the data set folder's name")
+    layout: str
+    fingerprint: str = Field(description="sha256 over names, contents, labels and split")
+    images: dict[str, int] = Field(description="images by split and truth, as `train_good`")
+    parts: dict[str, int] = Field(description="parts by split")
+
+
+class Provenance(BaseModel):
+    """Where a recipe comes from. Times are UTC in ISO 8601."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    created: str
+    onspec: str
+    data: DataProvenance | None = None
+    training: dict[str, Any] = Field(default_factory=dict, description="network, budget, seed, steps, best epoch …")
+    metrics: dict[str, Any] = Field(default_factory=dict, description="validation figures at the chosen thresholds")
+    versions: dict[str, str] = Field(default_factory=dict, description="of the libraries that made it")
+
+
+class Recipe(BaseModel):
+    """The complete inspection program of one part type, but for the network's weights (`model.onnx`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    task: Task = "segment"
+    classes: tuple[str, ...] = ("defect",)
+    input: InputSpec
+    pixel_size_mm: float | None = Field(None, gt=0, description="side of an original pixel on the part")
+    thresholds: Thresholds = Thresholds()
+    rules: RuleSet = RuleSet()
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.classes or len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes must be named once each; got {list(self.classes)}")
+        if self.rules.needs_pixel_size and self.pixel_size_mm is None:
+            raise ValueError("the rules have limits in mm; give the recipe a pixel size (pixel_size_mm)")
+        for rule in self.rules.rules:
+            if rule.when.cls is not None and rule.when.cls not in self.classes:
+                raise ValueError(
+                    f"rule {rule.name} is about class {rule.when.cls!r}, which this recipe does not have, so it would "
+                    f"never fire; classes: {', '.join(self.classes)}"
+                )
+        return self
+
+    def to_json(self, indent: int | None = 1) -> str:
+        """`recipe.json`, with the field names that rules files use."""
+        return self.model_dump_json(by_alias=True, indent=indent)

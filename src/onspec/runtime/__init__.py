@@ -1,0 +1,1 @@
+"""Engines (one file each) and the Inspector: image → verdict, streamed."""

@@ -1,0 +1,192 @@
+"""Image → verdict with one recipe on one engine.
+
+A part is OK only if this recipe's model ran on this image, completely, and every rule was applied. Whatever goes wrong
+here ends as ERROR with its sentence.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from onspec.decision.judge import judge
+from onspec.domain import EngineError, Inspection, OnspecError, ScoreMap, Verdict
+from onspec.imaging.preparation import Prepared, Tensor, pad_to_stride, prepare, restore, run_tiled
+from onspec.imaging.reading import Image, decode_image, read_bytes
+from onspec.recipe.package import Package
+from onspec.runtime.ahead import run_ahead
+from onspec.runtime.engines import open_engine
+
+_log = logging.getLogger(__name__)
+
+_RANGE_TOLERANCE = 1e-3
+"""What a score may lie outside [0, 1] by an engine's rounding; it is clipped. More is a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One inspected image, with the image and its score maps for whoever draws them (`None` and empty on ERROR).
+
+    `cause` is what made it an ERROR: an `ImageError` is the image's fault, anything else is ours.
+    """
+
+    inspection: Inspection
+    image: Image | None = None
+    maps: tuple[ScoreMap, ...] = ()
+    cause: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """An image that was read, or the error that prevented it; `read_ms` wall time."""
+
+    image: Image | None
+    read_ms: float
+    error: Exception | None = None
+
+    def unwrap(self) -> Image:
+        """The image; raises the error that prevented it."""
+        if self.error is not None:
+            raise self.error
+        if self.image is None:
+            raise AssertionError("neither image nor error")
+        return self.image
+
+
+class Inspector:
+    """Judges images; may be called from several threads, inference runs one at a time.
+
+    Raises at construction:
+        EngineError: unknown engine, or a model that does not fit its recipe.
+        MissingExtraError: the engine is not installed.
+    """
+
+    def __init__(self, package: Package, engine: str = "auto", threads: int | None = None) -> None:
+        self.package = package
+        self.recipe = package.recipe
+        self.identity = package.identity
+        self._engine = open_engine(engine, package.model, threads)
+        self.engine_name = self._engine.name
+        self._lock = threading.Lock()
+        self._probe()
+
+    def maps(self, image: Image, name: str = "image") -> tuple[ScoreMap, ...]:
+        """The score maps of one image, one a class, in the image's own pixels.
+
+        Raises:
+            UnexpectedImageError: not an image this recipe takes.
+            EngineError: the model failed or gave what cannot be scores.
+        """
+        return self._run(prepare(image, self.recipe.input, name))
+
+    def inspect_bytes(self, data: bytes, name: str, part_id: str | None = None) -> Result:
+        """Judge the bytes of an image file; never raises for the image."""
+        return self._judge(_timed(lambda: decode_image(data, name)), name, part_id)
+
+    def inspect_file(self, path: Path, part_id: str | None = None) -> Result:
+        """Judge an image file; never raises for the image."""
+        return self._judge(_decode_file(path), str(path), part_id)
+
+    def inspect_files(self, paths: Iterable[Path], workers: int = 2) -> Generator[Result, None, None]:
+        """Judge many files in order. `workers` threads read and decode a few images ahead of the model.
+
+        `paths` may be slow or endless: each result is yielded as soon as it is there.
+        """
+        with closing(run_ahead(lambda path: (path, _decode_file(path)), paths, workers)) as ahead:
+            for path, decoded in ahead:
+                yield self._judge(decoded, str(path), None)
+
+    def close(self) -> None:
+        """Give back the engine's memory and threads."""
+        with self._lock:
+            self._engine.close()
+
+    def _judge(self, decoded: _Decoded, name: str, part_id: str | None) -> Result:
+        """The one place where whatever went wrong becomes ERROR."""
+        name, ms = _printable(name), {"read": decoded.read_ms}
+        try:
+            return self._decide(decoded.unwrap(), name, part_id, ms)
+        except OnspecError as error:
+            cause: Exception = error
+            sentence = str(error)
+        except Exception as error:  # the one law: no fault may end as anything but ERROR
+            cause = error
+            _log.exception("unexpected fault while judging %s", name)
+            sentence = f"{name}: unexpected fault ({type(error).__name__}: {error}); please report it"
+        sentence = _printable(sentence)
+        size = None if decoded.image is None else (decoded.image.shape[1], decoded.image.shape[0])
+        inspection = Inspection(
+            image=name, part_id=part_id, verdict=Verdict.ERROR, size=size, recipe=self.identity,
+            engine=self.engine_name, ms=ms, error=sentence,
+        )  # fmt: skip
+        return Result(inspection, decoded.image, cause=cause)
+
+    def _decide(self, image: Image, name: str, part_id: str | None, ms: dict[str, float]) -> Result:
+        start = time.perf_counter()
+        maps = self.maps(image, name)
+        ms["infer"] = _since(start)
+        start = time.perf_counter()
+        decision = judge(maps, self.recipe.thresholds, self.recipe.rules, self.recipe.pixel_size_mm)
+        ms["decide"] = _since(start)
+        inspection = Inspection(
+            image=name, part_id=part_id, verdict=decision.verdict, score=decision.score, reasons=decision.reasons,
+            defects=decision.defects, size=(image.shape[1], image.shape[0]), recipe=self.identity,
+            engine=self.engine_name, ms=ms,
+        )  # fmt: skip
+        return Result(inspection, image, maps)
+
+    def _run(self, prepared: Prepared) -> tuple[ScoreMap, ...]:
+        with self._lock:
+            output = run_tiled(prepared.tensor, self.recipe.input, self._infer)
+        return restore(output, prepared, self.recipe.classes)
+
+    def _infer(self, batch: Tensor) -> Tensor:
+        """Run the engine and refuse whatever cannot be scores: a fault must not be clipped into a good part."""
+        scores = self._engine.infer(batch)
+        expected = (batch.shape[0], len(self.recipe.classes), *batch.shape[2:])
+        if scores.shape != expected or scores.dtype != np.float32:
+            raise EngineError(
+                f"the model gave {scores.dtype} {scores.shape}; this recipe takes float32 {expected}; pack it again"
+            )
+        low, high = float(scores.min()), float(scores.max())
+        if not (low >= -_RANGE_TOLERANCE and high <= 1.0 + _RANGE_TOLERANCE):  # false for NaN, too
+            raise EngineError(f"the model gave scores from {low} to {high}; allowed: 0 to 1; the part was not judged")
+        return scores
+
+    def _probe(self) -> None:
+        """Run the smallest allowed image once: a model that does not fit its recipe is found before the first part."""
+        spec = self.recipe.input
+        sides = [max(1, round(side.min * spec.scale)) for side in (spec.height, spec.width)]
+        tensor = pad_to_stride(np.zeros((spec.channels, *sides), np.float32), spec.stride)
+        try:
+            run_tiled(tensor[:, : spec.tile, : spec.tile], spec, self._infer)
+        except EngineError as error:
+            self._engine.close()
+            raise EngineError(f"recipe {self.recipe.name}: {error}") from error
+
+
+def _decode_file(path: Path) -> _Decoded:
+    return _timed(lambda: decode_image(read_bytes(path), str(path)))
+
+
+def _timed(decode: Callable[[], Image]) -> _Decoded:
+    start = time.perf_counter()
+    try:
+        image = decode()
+    except Exception as error:  # carried to the one place that makes it an ERROR
+        return _Decoded(None, _since(start), error)
+    return _Decoded(image, _since(start))
+
+
+def _printable(text: str) -> str:
+    """File names may hold bytes that are not UTF-8; JSON may not."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _since(start: float) -> float:
+    return round((time.perf_counter() - start) * 1000.0, 3)

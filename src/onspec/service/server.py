@@ -1,0 +1,65 @@
+"""The application on a socket, from the first log line to the last answer."""
+
+import signal
+import socket
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from onspec.domain import UsageError
+
+GRACE_S = 30
+"""Seconds that requests in flight get to finish after a signal to stop."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Port 0 takes a free one.
+
+    Raises:
+        UsageError: the address is not this machine's, or taken, or not allowed.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # asyncio sends without delay only on sockets that were made with their protocol; otherwise answers take 40 ms.
+        sock = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _refusal(host, port, error) from None
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(2048)
+    except OSError as error:
+        sock.close()
+        raise _refusal(host, port, error) from None
+    return sock
+
+
+def _refusal(host: str, port: int, error: OSError) -> UsageError:
+    return UsageError(f"cannot listen on {host}:{port} ({error.strerror}); choose another --host or --port")
+
+
+def address_of(sock: socket.socket) -> str:
+    """As a user types it into a browser."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(app: FastAPI, sock: socket.socket) -> None:
+    """Answer until SIGINT or SIGTERM, then finish what is in flight and return."""
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S, ws="none"
+    )
+    server = uvicorn.Server(config)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        """Also swallows the signal that uvicorn raises once more at its end: a stop on request is no failure."""
+        server.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        server.run(sockets=[sock])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        sock.close()

@@ -1,0 +1,333 @@
+"""The training loop, on Lightning Fabric, from the first step to the best network."""
+
+import copy
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.swa_utils import AveragedModel
+
+from onspec.domain import UsageError
+from onspec.training import checkpoint, curves
+from onspec.training.losses import LOSSES, batch_dice
+from onspec.training.networks import NETWORKS
+from onspec.training.plan import Plan
+from onspec.training.pool import Labelled
+from onspec.training.sampling import CropSampler
+from onspec.training.validation import Validation, torch_infer, validate
+
+_VALIDATIONS = 12
+_CURVE_EVERY = 10
+_CHECKPOINT_EVERY_S = 30.0
+_WARM_UP = 0.05
+
+
+class Watcher(Protocol):
+    """Who is told how the run goes: a progress bar, or nobody."""
+
+    def __call__(self, progress: float, loss: float, dice: float, seconds_left: float) -> None:
+        """`progress` in 0…1; the others are the latest figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long to train: until `deadline` (seconds of the run's own clock), or exactly `steps`.
+
+    Steps given, a seed gives the same network on one machine. With a deadline the steps are measured first, rounded
+    to two digits and recorded, so that a run can be repeated exactly with them.
+    """
+
+    deadline: float
+    steps: int | None = None
+
+
+@dataclass(slots=True)
+class State:
+    """What changes during a run and is kept in the checkpoint."""
+
+    step: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    best_step: int = 0
+    best_fitness: float = -1.0
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The best network on the CPU, in evaluation mode, and how it came about."""
+
+    network: nn.Module
+    state: State
+    validation: Validation
+
+
+class Clock:
+    """Seconds spent on a run, over all its resumptions."""
+
+    def __init__(self, started: float, before: float = 0.0) -> None:
+        self._started, self._before = started, before
+
+    def __call__(self) -> float:
+        """Seconds so far."""
+        return self._before + time.monotonic() - self._started
+
+
+def fit(
+    run: Path,
+    plan: Plan,
+    train: Sequence[Labelled],
+    val: Sequence[Labelled],
+    *,
+    budget: Budget,
+    seed: int,
+    started: float,
+    resume: bool,
+    watch: Watcher,
+) -> Outcome:
+    """Train until the budget is used; write curves and checkpoints into `run`.
+
+    Raises:
+        UsageError: the checkpoint to resume from belongs to another plan or seed.
+        KeyboardInterrupt: passed on after the state was saved.
+    """
+    session = _Session(run, plan, seed, train, val)
+    saved = checkpoint.load(run) if resume else None
+    if saved:
+        session.restore(saved)
+    clock = Clock(started, session.state.seconds)
+    if not session.state.steps:
+        session.state.steps = budget.steps or session.measure_steps(budget.deadline - clock())
+    try:
+        session.train(clock, budget, watch)
+    except KeyboardInterrupt:
+        session.save(clock())
+        raise
+    return session.outcome()
+
+
+class _Session:
+    """The moving parts of one `fit`: network, its running average, optimizer, crops, and how far they are."""
+
+    def __init__(self, run: Path, plan: Plan, seed: int, train: Sequence[Labelled], val: Sequence[Labelled]) -> None:
+        self._run, self._plan, self._seed, self._val = run, plan, seed, val
+        on_gpu = torch.cuda.is_available()
+        self._fabric = Fabric(accelerator="auto", devices=1, precision="bf16-mixed" if on_gpu else "32-true")
+        torch.manual_seed(seed)
+        self._network = _network(plan)
+        optimizer = AdamW(self._network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+        self._model, self._optimizer = self._fabric.setup(self._network, optimizer)
+        self._average = AveragedModel(self._network, multi_avg_fn=_running_average(plan.ema), use_buffers=True)
+        self._sampler = CropSampler(
+            train,
+            plan.input,
+            plan.augmentation,
+            size=plan.crop,
+            batch=plan.batch,
+            defect_share=plan.defect_share,
+            seed=seed,
+        )
+        self._loss = LOSSES[plan.loss]
+        self._last = Validation(None, None)
+        self.state = State()
+
+    def train(self, clock: Clock, budget: Budget, watch: Watcher) -> None:
+        """Step until the state says all steps are done, or the deadline has come."""
+        state, saved_at = self.state, clock()
+        every = max(1, state.steps // _VALIDATIONS)
+        with _Prefetch(self._sampler, state.step, state.steps) as batches:
+            for tensors in batches:
+                # A machine that got slower than measured shortens the schedule instead of cutting it off.
+                spent = 0.0 if budget.steps else clock() / budget.deadline
+                progress = max(state.step / state.steps, spent)
+                if progress >= 1.0:
+                    break
+                loss, dice = self._step(tensors, progress)
+                state.step += 1
+                now = clock()
+                if state.step % _CURVE_EVERY == 0 or state.step == state.steps:
+                    self._note(now, loss=loss, dice_train=dice, lr=self._rate(progress))
+                    watch(progress, loss, dice, (budget.deadline - now) if not budget.steps else math.nan)
+                if state.step % every == 0:
+                    self._validate(clock())
+                if clock() - saved_at > _CHECKPOINT_EVERY_S:
+                    self.save(clock())
+                    saved_at = clock()
+        if state.best_step != state.step and state.step % every:
+            self._validate(clock())
+        self.save(clock())
+
+    def _step(self, tensors: tuple[Tensor, Tensor, Tensor], progress: float) -> tuple[float, float]:
+        image, target, valid = (self._fabric.to_device(t) for t in tensors)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate(progress)
+        self._network.train()
+        logits = self._model(image.to(memory_format=torch.channels_last)).float()
+        loss = self._loss(logits, target, valid)
+        self._optimizer.zero_grad(set_to_none=True)
+        self._fabric.backward(loss)
+        self._fabric.clip_gradients(self._model, self._optimizer, max_norm=1.0)
+        self._optimizer.step()
+        self._average.update_parameters(self._network)
+        return float(loss.detach()), batch_dice(logits.detach(), target, valid)
+
+    def _rate(self, progress: float) -> float:
+        """Linear rise, then a half cosine to 1 % (Loshchilov & Hutter 2017)."""
+        if progress < _WARM_UP:
+            return self._plan.learning_rate * max(progress / _WARM_UP, 0.02)
+        fallen = (progress - _WARM_UP) / (1.0 - _WARM_UP)
+        return self._plan.learning_rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(fallen, 1.0))))
+
+    def _validate(self, now: float) -> None:
+        """Measure the averaged network and keep it if none was better; of equals the later is kept."""
+        averaged = self._average.module.eval()
+        self._last = validate(self._val, self._plan.input, torch_infer(averaged, self._fabric.device))
+        if self._last.fitness >= self.state.best_fitness:
+            self.state.best_fitness, self.state.best_step = self._last.fitness, self.state.step
+            self.state.best = {k: v.detach().clone() for k, v in averaged.state_dict().items()}
+        self._note(now, val_dice=self._last.dice, val_ap=self._last.ap)
+        curves.draw(self._run)
+
+    def _note(self, now: float, **figures: float | None) -> None:
+        row = {"step": self.state.step, "seconds": round(now, 2)}
+        curves.append(self._run, row | {k: round(v, 6) for k, v in figures.items() if v is not None})
+
+    def measure_steps(self, seconds: float) -> int:
+        """How many steps and validations fit: time both on copies, so that nothing is learned yet.
+
+        Raises:
+            UsageError: the budget is spent before the first step.
+        """
+        if seconds <= 0:
+            raise UsageError("the time budget is spent on reading the data; give more with --budget")
+        probe = copy.deepcopy(self._network)
+        image, target, valid = (self._fabric.to_device(t) for t in _collate(self._sampler, 0))
+        times = []
+        for _ in range(4):
+            begun = time.monotonic()
+            torch.autograd.backward(
+                self._loss(probe(image.to(memory_format=torch.channels_last)).float(), target, valid)
+            )
+            times.append(time.monotonic() - begun)
+        begun = time.monotonic()
+        some = self._val[:: max(1, len(self._val) // 8)]
+        validate(some, self._plan.input, torch_infer(probe.eval(), self._fabric.device))
+        validation = (time.monotonic() - begun) * len(self._val) / max(1, len(some))
+        step = float(np.median(times[1:])) * 1.1
+        return max(_VALIDATIONS, _two_digits((0.97 * seconds - _VALIDATIONS * validation) / step))
+
+    def save(self, now: float) -> None:
+        """Write the checkpoint."""
+        s = self.state
+        s.seconds = now
+        checkpoint.save(
+            self._run,
+            {
+                "plan": self._plan.model_dump_json(),
+                "seed": self._seed,
+                "network": self._network.state_dict(),
+                "average": self._average.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "state": {name: getattr(s, name) for name in State.__slots__},
+            },
+        )
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Continue where the checkpoint was written."""
+        if saved["plan"] != self._plan.model_dump_json() or saved["seed"] != self._seed:
+            raise UsageError(f"{self._run}: the run was started with another plan or seed; use those, or another --out")
+        self._network.load_state_dict(saved["network"])
+        self._average.load_state_dict(saved["average"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        self.state = State(**saved["state"])
+        curves.rewind(self._run, self.state.step)
+
+    def outcome(self) -> Outcome:
+        """The best network found."""
+        network = _network(self._plan)
+        network.load_state_dict({k: v.cpu() for k, v in self.state.best.items()})
+        return Outcome(network.eval(), self.state, self._last)
+
+
+def _network(plan: Plan) -> nn.Module:
+    """Untrained, with its weights laid out as CPU and GPU kernels are fastest."""
+    network = NETWORKS[plan.network](plan.input.channels, len(plan.classes))
+    return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
+
+
+class _Prefetch:
+    """Cuts the crops of the coming steps in a thread while the network works on the present one."""
+
+    def __init__(self, sampler: CropSampler, first: int, end: int, ahead: int = 4) -> None:
+        self._queue: queue.Queue[tuple[Tensor, Tensor, Tensor] | BaseException | None] = queue.Queue(ahead)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._fill, args=(sampler, first, end), daemon=True)
+
+    def __enter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        self._thread.start()
+        return self._batches()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        while self._thread.is_alive():
+            try:
+                self._queue.get(timeout=0.05)
+            except queue.Empty:
+                continue
+        self._thread.join()
+
+    def _fill(self, sampler: CropSampler, first: int, end: int) -> None:
+        try:
+            for step in range(first, end):
+                if self._stop.is_set():
+                    return
+                self._queue.put(_collate(sampler, step))
+            self._queue.put(None)
+        except BaseException as error:  # handed to the loop, which raises it
+            self._queue.put(error)
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+
+def _collate(sampler: CropSampler, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Image, target and valid of one step, float32 (N, ·, S, S)."""
+    crops = sampler.batch(step)
+    stacks = (np.stack([getattr(c, name) for c in crops]) for name in ("tensor", "target", "valid"))
+    image, target, valid = (torch.from_numpy(s) for s in stacks)
+    return image, target, valid
+
+
+def _running_average(keep: float) -> Callable[[Any, Any, Any], None]:
+    """Exponential average of weights and statistics; early on it forgets faster, so that it never lags at the start."""
+
+    def update(average: Any, current: Any, count: Any) -> None:  # noqa: ANN401 - torch's own signature
+        n = int(count)
+        share = 1.0 - min(keep, (1.0 + n) / (10.0 + n))
+        for a, b in zip(average, current, strict=True):
+            if a.is_floating_point():
+                a.lerp_(b, share)
+            else:
+                a.copy_(b)
+
+    return update
+
+
+def _two_digits(value: float) -> int:
+    """Round down to two significant digits: small differences in speed then give the same schedule."""
+    whole = max(1, int(value))
+    unit = 10 ** max(0, len(str(whole)) - 2)
+    return int(whole // unit * unit)

@@ -1,0 +1,124 @@
+"""What a plan needs to know about a training set: sizes, colours, light, defects. Nothing of the test split is read."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from onspec.datasets.labels import load_mask
+from onspec.domain import DataError, Sample
+from onspec.imaging.preparation import holds_gray
+from onspec.imaging.reading import Image, read_image
+
+_EDGE = 512
+"""Longest side on which texture direction is measured; it does not need the full resolution."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What is kept of one image: size and light, its texture's direction, the areas of its defects in px."""
+
+    width: int
+    height: int
+    gray: bool
+    dtype: str
+    mean: float
+    deviation: float
+    tensor: tuple[float, float, float]
+    defect_areas: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The training set in figures; gray values as shares of the dtype's range, areas and sizes in px."""
+
+    images: int
+    good: int
+    defective: int
+    widths: tuple[int, int]
+    heights: tuple[int, int]
+    median_side: float
+    channels: int
+    dtype: str
+    mean_spread: float
+    deviation: float
+    coherence: float
+    defect_areas: tuple[int, ...]
+
+    @property
+    def small_defect_side(self) -> float | None:
+        """Side of a square of the area that 10 % of the defects stay below, px; `None` without located defects."""
+        return float(np.sqrt(np.percentile(self.defect_areas, 10))) if self.defect_areas else None
+
+
+def survey(samples: Sequence[Sample], classes: tuple[str, ...]) -> Survey:
+    """Read every training and validation image once.
+
+    Raises:
+        DataError: images of different pixel types, or none at all.
+        ImageError, LabelError: an unreadable file, by name.
+    """
+    if not samples:
+        raise DataError("the data set has no image to train on; check its split with: onspec check DATA")
+    with ThreadPoolExecutor(4) as threads:
+        facts = list(threads.map(lambda s: _facts(s, classes), samples))
+    dtypes = {f.dtype for f in facts}
+    if len(dtypes) > 1:
+        raise DataError(f"images of different pixel types ({', '.join(sorted(dtypes))}); convert them to one depth")
+    tensors = np.array([f.tensor for f in facts]).sum(axis=0)
+    return Survey(
+        images=len(facts),
+        good=sum(not s.defective for s in samples),
+        defective=sum(s.defective for s in samples),
+        widths=(min(f.width for f in facts), max(f.width for f in facts)),
+        heights=(min(f.height for f in facts), max(f.height for f in facts)),
+        median_side=float(np.median([max(f.width, f.height) for f in facts])),
+        channels=1 if all(f.gray for f in facts) else 3,
+        dtype=facts[0].dtype,
+        mean_spread=float(np.std([f.mean for f in facts])),
+        deviation=float(np.mean([f.deviation for f in facts])),
+        coherence=_coherence(*tensors),
+        defect_areas=tuple(area for f in facts for area in f.defect_areas),
+    )
+
+
+def _facts(sample: Sample, classes: tuple[str, ...]) -> ImageFacts:
+    image = read_image(sample.image)
+    height, width = image.shape[:2]
+    gray = holds_gray(image)
+    plane = image if image.ndim == 2 else image[..., 1]
+    mean, deviation = cv2.meanStdDev(plane)
+    top = float(np.iinfo(image.dtype).max)
+    areas: list[int] = []
+    if sample.annotations:
+        for mask in load_mask(sample, (width, height), classes):
+            stats = cv2.connectedComponentsWithStats(mask, connectivity=8)[2]
+            areas += [int(a) for a in stats[1:, cv2.CC_STAT_AREA]]
+    return ImageFacts(
+        width,
+        height,
+        gray,
+        str(image.dtype),
+        float(mean[0, 0]) / top,
+        float(deviation[0, 0]) / top,
+        _structure(plane),
+        tuple(areas),
+    )
+
+
+def _structure(plane: Image) -> tuple[float, float, float]:
+    """Sums of the structure tensor (gx², gy², gx·gy), each image weighing the same."""
+    factor = min(1.0, _EDGE / max(plane.shape))
+    small = cv2.resize(plane, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA) if factor < 1 else plane
+    gx = cv2.Sobel(small, cv2.CV_32F, 1, 0)
+    gy = cv2.Sobel(small, cv2.CV_32F, 0, 1)
+    xx, yy, xy = float((gx * gx).mean()), float((gy * gy).mean()), float((gx * gy).mean())
+    total = max(xx + yy, 1e-12)
+    return xx / total, yy / total, xy / total
+
+
+def _coherence(xx: float, yy: float, xy: float) -> float:
+    """0 for a texture without direction, 1 for parallel lines: (λ1 - λ2) / (λ1 + λ2) of the summed structure tensor."""
+    return float(np.hypot(xx - yy, 2 * xy) / max(xx + yy, 1e-12))

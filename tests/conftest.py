@@ -1,0 +1,100 @@
+"""What every test may use."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from onspec.imaging.preparation import Extent, InputSpec
+from onspec.imaging.writing import encode_image
+from onspec.recipe.package import Golden, Package
+from onspec.recipe.reading import with_digest
+from onspec.recipe.schema import Provenance, Recipe
+from onspec.recipe.writing import pack
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real inspection data: ONSPEC_DATA, or `shared/data` beside the checkout."""
+    folder = Path(os.environ.get("ONSPEC_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set ONSPEC_DATA to the folder that holds it")
+    return folder
+
+
+def tiny_model(channels: int = 1, classes: int = 1, gain: float = 12.0) -> bytes:
+    """ONNX bytes of a network that can be reckoned by hand: every class scores sigmoid(gain · mean of the channels).
+
+    Inputs lie in -1…1, so that with 8 bit gray 0 scores 0.000, gray 127.5 scores 0.5 and gray 255 scores 1.000.
+    """
+    weight = np.full((classes, channels, 1, 1), gain / channels, np.float32)
+    free: list[str | int | None] = ["batch", channels, "height", "width"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["image", "weight"], ["logits"], kernel_shape=[1, 1]),
+            helper.make_node("Sigmoid", ["logits"], ["scores"]),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, free)],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", classes, "height", "width"])],
+        [numpy_helper.from_array(weight, "weight")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+def tiny_part(*spots: tuple[int, int, int, int], size: tuple[int, int] = (96, 64)) -> NDArray[np.uint8]:
+    """A dark part (gray 20), uint8 (H, W), with bright spots (gray 235) given as x, y, width, height in px."""
+    image = np.full((size[1], size[0]), 20, np.uint8)
+    for x, y, w, h in spots:
+        image[y : y + h, x : x + w] = 235
+    return image
+
+
+def tiny_recipe() -> Recipe:
+    """Takes 8-bit gray images of 64…128 × 48…96 px."""
+    spec = InputSpec(width=Extent(min=64, max=128), height=Extent(min=48, max=96), stride=16, tile=256, halo=32)
+    return Recipe(name="tiny", input=spec, provenance=Provenance(created="2026-01-01T00:00:00Z", onspec="0.1.0"))
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., bytes]:
+    """`tiny_model`."""
+    return tiny_model
+
+
+@pytest.fixture(scope="session")
+def make_part() -> Callable[..., NDArray[np.uint8]]:
+    """`tiny_part`."""
+    return tiny_part
+
+
+@pytest.fixture(scope="session")
+def tiny_package() -> Package:
+    """A draft with `tiny_model` and two golden samples (one good, one with a 10×6 px spot), results not recorded."""
+    golden = (
+        Golden("defective.png", encode_image(tiny_part((30, 20, 10, 6)))),
+        Golden("good.png", encode_image(tiny_part())),
+    )
+    return with_digest(Package(recipe=tiny_recipe(), model=tiny_model(), golden=golden, split_csv=b"image,split\n"))
+
+
+@pytest.fixture
+def tiny_recipe_path(tiny_package: Package, tmp_path: Path) -> Path:
+    """`tiny_package` as the file tiny.onspec, its golden samples recorded."""
+    from dataclasses import replace
+
+    from onspec.runtime.golden import record_golden
+    from onspec.runtime.inspector import Inspector
+
+    inspector = Inspector(tiny_package, threads=1)
+    path = tmp_path / "tiny.onspec"
+    pack(replace(tiny_package, golden=record_golden(inspector, tiny_package.golden)), path)
+    inspector.close()
+    return path

@@ -19,6 +19,17 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+COLUMNS = (
+    "seed",
+    "training s",
+    "test defective / good",
+    "image AP",
+    "false rejects at zero escapes",
+    "escapes / false rejects",
+    "Dice",
+    "IoU",
+)
+
 
 def onspec(*arguments: str) -> None:
     """Run a command; its talk goes to stderr."""
@@ -64,9 +75,9 @@ def main() -> None:
     options = [o for o in options if o != "--"]
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
-        print(f"{arguments.data.name}, --budget {arguments.budget}, {date.today()}, {os.cpu_count()} CPUs, {platform.machine()}")
-        print("| seed | training s | test defective / good | image AP | false rejects at 0 escapes | escapes / false rejects | Dice | IoU |")
-        print("|---|---|---|---|---|---|---|---|", flush=True)
+        machine = f"{os.cpu_count()} CPUs, {platform.machine()}"
+        print(f"{arguments.data.name}, --budget {arguments.budget}, {date.today()}, {machine}")
+        print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|", flush=True)
         for seed in arguments.seeds:
             print(row(measure(arguments.data, folder, arguments.budget, seed, options)), flush=True)
 

@@ -30,9 +30,9 @@ LABEL org.opencontainers.image.title="onspec serve" \
 COPY --from=build /opt/onspec /opt/onspec
 ENV PATH=/opt/onspec/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 \
     ONSPEC_HOST=0.0.0.0 ONSPEC_PORT=8000
+WORKDIR /recipes
 # A number, so that a cluster that refuses root can tell that it is none.
 USER 10001:10001
-WORKDIR /recipes
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \

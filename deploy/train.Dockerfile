@@ -15,7 +15,7 @@ COPY src ./src
 ARG EXTRAS=train,serve
 RUN python3 -m venv /opt/onspec \
  && /opt/onspec/bin/python -m pip install --no-cache-dir "/src[${EXTRAS}]" \
- && /opt/onspec/bin/python -m pip uninstall --yes --quiet pip setuptools
+ && /opt/onspec/bin/python -m pip uninstall --yes --quiet pip
 
 FROM ${BASE}
 ARG VERSION=0.1.0
@@ -29,8 +29,8 @@ COPY --from=build /opt/onspec /opt/onspec
 # HOME, MPLCONFIGDIR: some libraries want a place of their own to write, whoever the user is.
 ENV PATH=/opt/onspec/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 \
     HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib
-USER 10001:10001
 WORKDIR /work
+USER 10001:10001
 # A run of training serves nothing, so it is healthy as long as its command can start.
 HEALTHCHECK --interval=60s --timeout=30s CMD ["onspec", "--version"]
 ENTRYPOINT ["onspec"]

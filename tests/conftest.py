@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -16,6 +17,10 @@ from onspec.recipe.package import Golden, Package
 from onspec.recipe.reading import with_digest
 from onspec.recipe.schema import Provenance, Recipe
 from onspec.recipe.writing import pack
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("onspec", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("onspec")
 
 
 @pytest.fixture(scope="session")

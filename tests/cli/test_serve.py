@@ -1,5 +1,6 @@
 """`onspec serve` as a plant runs it: a process of its own, asked over HTTP, stopped by a signal."""
 
+import inspect
 import json
 import os
 import signal
@@ -13,13 +14,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 from numpy.typing import NDArray
 
 from onspec.cli import main as cli
+from onspec.cli.serve import command
 from onspec.imaging.writing import write_image
 
 TOKEN = "a-token-for-the-line-controller"
@@ -236,6 +238,21 @@ def test_it_loads_no_torch(tiny_recipe_path: Path) -> None:
         maps = Path(f"/proc/{server.process.pid}/maps").read_text()
     assert "onnxruntime" in maps
     assert "libtorch" not in maps
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "service.md").read_text()
+    rows = {
+        row.split("`")[1]: [c.strip() for c in row.split("|")] for row in page.splitlines() if row.startswith("| `--")
+    }
+    parameters = {f"--{name.replace('_', '-')}": p for name, p in inspect.signature(command).parameters.items()}
+    del parameters["--recipes"]
+    assert set(rows) == set(parameters)
+    for name, parameter in parameters.items():
+        (option,) = get_args(parameter.annotation)[1:]
+        assert rows[name][2] == (f"`{option.envvar}`" if option.envvar else "")
+        if parameter.default is not None:
+            assert rows[name][3].strip("`") == str(parameter.default)
 
 
 def bomb(side: int) -> bytes:

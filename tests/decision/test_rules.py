@@ -1,11 +1,15 @@
 """Rules files: what is read, and the sentence for whatever is wrong in one."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from onspec.decision.rules import RuleSet, read_rules
+from onspec.decision.rules import Condition, Rule, RuleSet, read_rules
+from onspec.decision.zones import Zone
 from onspec.domain import RulesError
+
+DOCS = Path(__file__).parents[2] / "docs" / "rules.md"
 
 FULL = """\
 # what the customer accepts
@@ -83,7 +87,11 @@ def test_limits_in_mm_need_a_pixel_size(measure: str, needed: bool, rules_file: 
         ("rules:\n  - name: a\n    outcome: FAIL\n", "rules.yaml:3:5", "got 'FAIL'; allowed: 'NG' or 'REVIEW'"),
         ("rules:\n  - when: {min_score: 0.5}\n", "rules.yaml:2:5", "'rules[0].name' is missing"),
         ("rules:\n  - name: a\n    when: {min_score: much}\n", "rules.yaml:3:12", "got 'much'; allowed: a number"),
-        ("rules:\n  - name: a\n    when: {min_score: 1.5}\n", "rules.yaml:3:12", "got 1.5; allowed: less than or equal"),
+        (
+            "rules:\n  - name: a\n    when: {min_score: 1.5}\n",
+            "rules.yaml:3:12",
+            "got 1.5; allowed: less than or equal",
+        ),
         ("rules:\n  - name: a\n    when: {min_area_px: .nan}\n", "rules.yaml:3:12", "got nan"),
         ("rules:\n  - name: a\n    max_count: 1.5\n", "rules.yaml:3:5", "allowed: a whole number"),
         ("rules:\n  - name: a/b\n", "rules.yaml:2:5", "got 'a/b'"),
@@ -106,7 +114,11 @@ def test_limits_in_mm_need_a_pixel_size(measure: str, needed: bool, rules_file: 
         ("rules:\n  - name: [a\n", "rules.yaml:3:1", "not YAML"),
         ("rules: []\nrules: []\n", "rules.yaml:2:1", 'duplicate key "rules"'),
         ("just a sentence\n", "rules.yaml:1:1", "allowed: a mapping"),
-        ("rules: &x [*x]\n", "rules.yaml", "not YAML (more than 100000 values, or nested deeper than 20)"),
+        (
+            f"rules: {'[' * 30}{']' * 30}\n",
+            "rules.yaml",
+            "not YAML (more than 100000 values, or nested deeper than 20)",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(text: str, begins: str, says: str, rules_file: Path) -> None:
@@ -149,3 +161,16 @@ def test_few_lines_do_not_become_billions_of_values(rules_file: Path) -> None:
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
     assert "more than 100000 values" in sentence(rules_file, "\n".join(lines))
+
+
+def test_the_example_in_the_docs_is_a_rules_file(rules_file: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    rules_file.write_text(example, encoding="utf-8")
+    assert len(read_rules(rules_file).rules) == 4
+
+
+def test_the_docs_name_every_key() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for model in (RuleSet, Rule, Condition, Zone):
+        for key in model.model_json_schema(by_alias=True)["properties"]:
+            assert re.search(rf"\b{key}\b", text), key

@@ -150,7 +150,7 @@ def container(buildah: Buildah, serve_image: str) -> Iterator[str]:
 
 
 def test_the_serving_image_holds_no_torch_no_pip_and_no_compiler(buildah: Buildah, container: str) -> None:
-    code = "from importlib.util import find_spec as f; print([n for n in ('torch', 'pip', 'scipy', 'onnxruntime') if f(n)])"
+    code = "import importlib.util as u; print([n for n in ('torch', 'pip', 'scipy', 'onnxruntime') if u.find_spec(n)])"
     assert buildah("run", container, "--", "python", "-c", code).strip() == "['onnxruntime']"
     assert buildah("run", container, "--", "sh", "-c", "command -v gcc cc make || true").strip() == ""
 
@@ -204,14 +204,13 @@ def test_an_unhealthy_service_fails_the_health_check(buildah: Buildah, container
 
 
 def test_the_training_image_builds_and_starts(buildah: Buildah, base: str, wheels: list[str], folder: Path) -> None:
-    """Without torch, which alone would take longer than all other tests: every instruction runs, the content is less."""
+    """Without torch, which alone would take longer than all other tests: every instruction runs, on less content."""
     image = build(buildah, base, wheels, "train", "--build-arg", "EXTRAS=evaluate")
     container = buildah("from", "--pull-never", image).strip()
     folder.chmod(0o777)
     inside = ["run", "--volume", f"{folder}:/work", container, "--", "onspec"]
     buildah(*inside, "synth", "parts", "--textures", "1", "--good", "4", "--defective", "4")
     assert len(list(folder.rglob("*.PNG"))) >= 8
-    assert "dagm" in buildah(*inside, "check", "parts")
     buildah("rm", container)
 
 
@@ -226,7 +225,7 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[list[st
     try:
         yield log
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        os.kill(innermost(process.pid), signal.SIGTERM)
         try:
             process.wait(40)
         finally:
@@ -234,6 +233,13 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[list[st
                 os.killpg(process.pid, signal.SIGKILL)
             reader.join(10)
             process.stderr.close()
+
+
+def innermost(pid: int) -> int:
+    """The process that buildah runs: it hands no signal on, as a container engine would."""
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    child = next((word for path in children for word in path.read_text().split()), None)
+    return pid if child is None else innermost(int(child))
 
 
 def wait_ready(url: str, log: list[str]) -> None:

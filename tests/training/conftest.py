@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from onspec.domain import MaskFile, Sample
 from onspec.imaging.preparation import Extent, InputSpec
@@ -18,13 +19,13 @@ from onspec.training.pool import Labelled, load_pool
 SIDE = 96
 
 
-def _grain(rng: Generator, scale: int) -> np.ndarray:
+def _grain(rng: Generator, scale: int) -> NDArray[np.float32]:
     noise = rng.standard_normal((SIDE // scale + 2, SIDE // scale + 2)).astype(np.float32)
     grown = cv2.resize(noise, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)[:SIDE, :SIDE]
-    return (grown - grown.mean()) / grown.std()
+    return np.asarray((grown - grown.mean()) / grown.std(), np.float32)
 
 
-def _part(rng: Generator, defective: bool) -> tuple[np.ndarray, np.ndarray]:
+def _part(rng: Generator, defective: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     mask = np.zeros((SIDE, SIDE), np.uint8)
     if defective:
         x, y = (int(v) for v in rng.integers(24, SIDE - 24, 2))

@@ -1,5 +1,7 @@
 """The loop learns, repeats itself, and goes on where it was stopped."""
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -24,7 +26,7 @@ class Stop:
     def __call__(self, progress: float, loss: float, dice: float, seconds_left: float) -> None:
         self.left -= 1
         if self.left == 0:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def never(progress: float, loss: float, dice: float, seconds_left: float) -> None:
@@ -73,7 +75,9 @@ def test_a_stopped_run_ends_as_if_it_never_stopped(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_fit(tmp_path, small_plan, pools, watch=Stop(after=2))
-    assert checkpoint.load(tmp_path) is not None
+    saved = checkpoint.load(tmp_path)
+    assert saved is not None
+    assert saved["state"]["step"] == 20
     assert same(run_fit(tmp_path, small_plan, pools, resume=True), finished[1])
     keep = [{k: v for k, v in row.items() if k != "seconds"} for row in curves.read(tmp_path)]
     assert keep == [{k: v for k, v in row.items() if k != "seconds"} for row in curves.read(finished[0])]

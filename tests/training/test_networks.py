@@ -1,5 +1,7 @@
 """The networks have the size, shape and reach that they are described with."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -14,14 +16,17 @@ from onspec.training.validation import torch_infer
 def gflop(network: nn.Module) -> float:
     with FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 1, 512, 512))
-    return counter.get_total_flops() / 1e9
+    return float(counter.get_total_flops()) / 1e9
 
 
 def test_the_decks_unet_has_the_parameters_that_its_definition_gives() -> None:
     w = (8, 16, 32, 64, 128)
-    conv = lambda a, b, k: a * b * k * k + b  # noqa: E731 - weights and biases
+
+    def conv(a: int, b: int, k: int) -> int:
+        return a * b * k * k + b  # weights and biases
+
     down = sum(conv(a, b, 3) + conv(b, b, 3) for a, b in zip((1, *w), w, strict=False))
-    up = sum(conv(b + a, a, 3) + conv(a, a, 3) for a, b in zip(w, w[1:], strict=False))
+    up = sum(conv(b + a, a, 3) + conv(a, a, 3) for a, b in itertools.pairwise(w))
     assert parameters(UNetDeck()) == down + up + conv(8, 1, 1) == 490_993
 
 
@@ -34,7 +39,7 @@ def test_the_default_costs_less_than_the_decks() -> None:
 @pytest.mark.parametrize(("channels", "classes"), [(1, 1), (3, 2)])
 def test_logits_have_the_inputs_size(name: str, channels: int, classes: int) -> None:
     network = NETWORKS[name](channels, classes).eval()
-    stride = int(network.stride)  # type: ignore[arg-type]
+    stride = network.stride
     assert network(torch.zeros(2, channels, 2 * stride, 3 * stride)).shape == (2, classes, 2 * stride, 3 * stride)
 
 

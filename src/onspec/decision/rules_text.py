@@ -70,7 +70,8 @@ def parse_rules(text: str, name: str, model: type[Model]) -> Model:
     try:
         return model.model_validate(plain)
     except ValidationError as error:
-        details = error.errors()
+        # A misspelt key is also a missing one: the misspelling is the fault.
+        details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
         line, column = _place(tree, (*details[0]["loc"], *details[0].get("ctx", {}).get("at", ())))
         more = f" ({len(details) - 1} more after this one)" if len(details) > 1 else ""
         raise RulesError(f"{name}:{line}:{column}: {_sentence(details[0], model)}{more}") from error

@@ -2,7 +2,6 @@
 
 from typing import Literal, Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -15,7 +14,7 @@ class Zone(BaseModel):
 
     Attributes:
         rectangle: x, y, width, height; the pixels whose centres lie in it belong to the zone.
-        polygon: corners (x, y), at least three; closed by itself.
+        polygon: corners (x, y), at least three; closed by itself; likewise by the pixels' centres.
         use: `ignore`: nothing in the zone is judged. `forbid`: a defect that touches it is NG, however small.
             Without it the zone is only there for rules to name.
     """
@@ -44,9 +43,17 @@ class Zone(BaseModel):
             columns, rows = np.arange(width) + 0.5, np.arange(height) + 0.5  # the pixels' centres
             in_x, in_y = (columns >= x) & (columns < x + w), (rows >= y) & (rows < y + h)
             return np.asarray(in_y[:, None] & in_x[None, :])
-        canvas = np.zeros((height, width), np.uint8)
-        # fillPoly takes whole numbers with fractional bits, and pixel centres at whole numbers.
-        bits = 8
-        corners = np.clip(np.asarray(self.polygon, np.float64) - 0.5, -(2.0**20), 2.0**20)
-        cv2.fillPoly(canvas, [np.rint(corners * (1 << bits)).astype(np.int32)], 1, shift=bits)
-        return canvas.astype(bool)
+        return _inside(np.asarray(self.polygon, np.float64), width, height)
+
+
+def _inside(corners: NDArray[np.float64], width: int, height: int) -> NDArray[np.bool_]:
+    """Pixels whose centres lie in the polygon: those with an odd number of its edges to their left (even-odd rule)."""
+    crossed = np.zeros((height, width + 1), np.int32)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        low, high = np.clip(np.ceil(np.sort([y0, y1]) - 0.5), 0, height).astype(int)  # rows whose centres it crosses
+        if low == high:
+            continue
+        rows = np.arange(low, high)
+        x = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+        np.add.at(crossed, (rows, np.clip(np.ceil(x - 0.5), 0, width).astype(int)), 1)
+    return np.asarray(crossed[:, :width].cumsum(axis=1) % 2 == 1)

@@ -16,10 +16,14 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MaskFile:
-    """A label image of any encoding (see `imaging.masks`) that marks the pixels of one class."""
+    """A label image of any encoding (see `imaging.masks`) that marks the pixels of one class.
+
+    `inverted` says that the set draws its background bright, so that 0 is the class.
+    """
 
     path: Path
     cls: str = "defect"
+    inverted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

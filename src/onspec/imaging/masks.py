@@ -4,14 +4,17 @@ Plants and labelling tools store masks as 0/255, 0/1, with gray edges, as palett
 instance, and inverted. Only the encoding is decided here, from the file's own content; nothing is resized or blurred.
 """
 
+import math
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from onspec.domain import LabelError
 from onspec.imaging.reading import Image, decode_raw
+
+_FEW = 8
+"""A colour label with no more levels than this holds one colour a class; with more, it has blended edges."""
 
 Mask = NDArray[np.uint8]
 """uint8 (H, W): 1 where the class is, 0 elsewhere."""
@@ -26,11 +29,27 @@ def decode_mask(data: bytes, name: str, *, inverted: bool = False) -> Mask:
     Raises:
         LabelError: the file cannot be decoded.
     """
+    mask, _ = decode_label(data, name)
+    return (1 - mask).astype(np.uint8) if inverted else mask
+
+
+def decode_label(data: bytes, name: str) -> tuple[Mask, Image]:
+    """As `decode_mask`, not inverted, and the values as they stand in the file (BGR order).
+
+    Raises:
+        LabelError: the file cannot be decoded.
+    """
     raw = decode_raw(data)
     if raw is None:
         raise LabelError(f"{name}: label image cannot be decoded; export it again as PNG")
-    mask = binarise(_one_channel(raw))
-    return (1 - mask).astype(np.uint8) if inverted else mask
+    ground = _palette_ground(data)
+    if ground is not None and raw.ndim == 3:
+        return np.any(raw[..., :3] != ground, axis=2).astype(np.uint8), raw
+    gray = _one_channel(raw)
+    if data.startswith(b"\xff\xd8\xff"):  # a JPEG's ringing must not pass for codes
+        return (gray > int(np.iinfo(gray.dtype).max) // 2).astype(np.uint8), raw
+    coloured = raw.ndim == 3 and _is_coloured(raw) and len(np.unique(gray)) <= _FEW
+    return ((gray > 0).astype(np.uint8) if coloured else binarise(gray)), raw
 
 
 def binarise(gray: Image) -> Mask:
@@ -70,10 +89,42 @@ def _one_channel(raw: Image) -> Image:
     return np.ascontiguousarray(raw.max(axis=2))
 
 
+def _is_coloured(raw: Image) -> bool:
+    return any(not np.array_equal(raw[..., 0], raw[..., i]) for i in range(1, min(3, raw.shape[2])))
+
+
+def _palette_ground(data: bytes) -> NDArray[np.uint8] | None:
+    """BGR of the first entry of a PNG's palette of colours (PNG specification, 11.2.3), which labelling tools give to
+    the background; `None` for other files, and for a palette of grays, which is a gray picture.
+    """
+    if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) < 26 or data[25] != 3:
+        return None
+    at = data.find(b"PLTE")
+    if at < 4:
+        return None
+    size = int.from_bytes(data[at - 4 : at], "big")
+    palette = np.frombuffer(data[at + 4 : at + 4 + size - size % 3], np.uint8).reshape(-1, 3)
+    if len(palette) == 0 or not np.ptp(palette.astype(np.int16), axis=1).any():
+        return None
+    return palette[0, ::-1].copy()
+
+
 def draw_ellipse(mask: Mask, centre: tuple[float, float], axes: tuple[float, float], angle_deg: float) -> None:
-    """Fill an ellipse into `mask` in place; sub-pixel centre and semi-axes (px), angle from x towards y (degrees)."""
-    bits = 4
-    one = 1 << bits
-    point = (round(centre[0] * one), round(centre[1] * one))
-    half = (round(axes[0] * one), round(axes[1] * one))
-    cv2.ellipse(mask, point, half, angle_deg, 0, 360, 1, thickness=-1, shift=bits)
+    """Set the pixels of `mask` whose centres lie in an ellipse, in place; at least the one at its centre.
+
+    Centre (x, y) and semi-axes in px, angle from x towards y in degrees. OpenCV's own filled ellipse adds half a
+    pixel all around, a quarter of the area of a small one.
+    """
+    height, width = mask.shape
+    (x, y), reach = centre, max(axes)
+    left, right = max(0, math.floor(x - reach)), min(width, math.ceil(x + reach) + 1)
+    top, bottom = max(0, math.floor(y - reach)), min(height, math.ceil(y + reach) + 1)
+    if left >= right or top >= bottom:
+        return
+    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    dx = np.arange(left, right)[None, :] - x
+    dy = np.arange(top, bottom)[:, None] - y
+    inside = ((dx * cos + dy * sin) / axes[0]) ** 2 + ((dy * cos - dx * sin) / axes[1]) ** 2 <= 1
+    mask[top:bottom, left:right][inside] = 1
+    if 0 <= round(x) < width and 0 <= round(y) < height:
+        mask[round(y), round(x)] = 1

@@ -59,8 +59,8 @@ def decode_image(data: bytes, name: str) -> Image:
     image = _decode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     if image is None:
         raise UnreadableImageError(
-            f"{name}: not an image that can be decoded (corrupt, or of an unknown format); "
-            f"allowed: {', '.join(s[1:] for s in SUFFIXES)}"
+            f"{name}: not an image that can be decoded (corrupt, of an unknown format, or larger than allowed); "
+            f"formats: {', '.join(s[1:] for s in SUFFIXES)}"
         )
     if image.dtype not in (np.uint8, np.uint16):
         raise UnreadableImageError(f"{name}: pixels are {image.dtype}; allowed: {_MEANING}; save it with 8 or 16 bit")

@@ -27,12 +27,13 @@ def peak_field(score_map: ScoreMap, window: int) -> NDArray[np.float32]:
     A defect is an area, not one pixel over a threshold: averaging keeps single hot pixels from rejecting a part. The
     bound by the pixel's own score ties each value to a pixel that belongs to the defect, so that an image's score is
     the score of one of its regions. Raising any score of the map lowers no value of the field: more defect never
-    makes a part look better. `window` is odd; 1 leaves the map as it is.
+    makes a part look better. Beyond the border the map is mirrored about its outermost pixels, which count once: a hot
+    pixel in a corner is no better than one in the middle. `window` is odd; 1 leaves the map as it is.
     """
     values = score_map.values
     if window <= 1:
         return values
-    mean = np.asarray(cv2.blur(values, (window, window), borderType=cv2.BORDER_REPLICATE), np.float32)
+    mean = np.asarray(cv2.blur(values, (window, window), borderType=cv2.BORDER_REFLECT_101), np.float32)
     mean = mean + np.float32(_ROUNDING)  # on a plateau the mean is the plateau
     return np.asarray(np.minimum(mean, values), np.float32)
 

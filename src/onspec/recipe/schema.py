@@ -48,7 +48,9 @@ class Recipe(BaseModel):
     task: Task = "segment"
     classes: tuple[str, ...] = ("defect",)
     input: InputSpec
-    pixel_size_mm: float | None = Field(None, gt=0, description="side of an original pixel on the part")
+    pixel_size_mm: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="side of an original pixel on the part"
+    )
     thresholds: Thresholds = Thresholds()
     rules: RuleSet = RuleSet()
     provenance: Provenance

@@ -12,6 +12,10 @@ from onspec.domain import UsageError
 GRACE_S = 30
 """Seconds that requests in flight get to finish after a signal to stop."""
 
+KEEP_ALIVE_S = 75
+"""Seconds a connection stays open for the next part. Longer than most lines' pause between two parts: a request that
+meets a closing connection is an error at the client."""
+
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Port 0 takes a free one.
@@ -48,7 +52,13 @@ def address_of(sock: socket.socket) -> str:
 def serve(app: FastAPI, sock: socket.socket) -> None:
     """Answer until SIGINT or SIGTERM, then finish what is in flight and return."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S, ws="none"
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        ws="none",
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     server = uvicorn.Server(config)
 

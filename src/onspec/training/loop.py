@@ -3,6 +3,7 @@
 import copy
 import math
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,8 +20,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from onspec.domain import UsageError
 from onspec.training import checkpoint, curves
-from onspec.training.losses import LOSSES, batch_dice
-from onspec.training.networks import NETWORKS
+from onspec.training.losses import LOSSES, batch_dice, supervised
+from onspec.training.networks import NETWORKS, Network
 from onspec.training.plan import Plan
 from onspec.training.pool import Labelled
 from onspec.training.sampling import CropSampler
@@ -108,12 +109,30 @@ def fit(
     clock = Clock(started, session.state.seconds)
     if not session.state.steps:
         session.state.steps = budget.steps or session.measure_steps(budget.deadline - clock())
-    try:
-        session.train(clock, budget, watch)
-    except KeyboardInterrupt:
-        session.save(clock())
-        raise
+    with _Interruption() as interruption:
+        session.train(clock, budget, watch, interruption)
     return session.outcome()
+
+
+class _Interruption:
+    """Ctrl-C, noticed between two steps so that the state is always that of a whole step; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: Any = None
+
+    def __enter__(self) -> "_Interruption":
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._request)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _request(self, *_: object) -> None:
+        self.requested = True
+        signal.signal(signal.SIGINT, self._previous)
 
 
 class _Session:
@@ -127,6 +146,7 @@ class _Session:
         self._network = _network(plan)
         optimizer = AdamW(self._network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
         self._model, self._optimizer = self._fabric.setup(self._network, optimizer)
+        self._model.mark_forward_method("outputs")
         self._average = AveragedModel(self._network, multi_avg_fn=_running_average(plan.ema), use_buffers=True)
         self._sampler = CropSampler(
             train,
@@ -141,7 +161,7 @@ class _Session:
         self._last = Validation(None, None)
         self.state = State()
 
-    def train(self, clock: Clock, budget: Budget, watch: Watcher) -> None:
+    def train(self, clock: Clock, budget: Budget, watch: Watcher, interruption: _Interruption) -> None:
         """Step until the state says all steps are done, or the deadline has come."""
         state, saved_at = self.state, clock()
         every = max(1, state.steps // _VALIDATIONS)
@@ -160,9 +180,11 @@ class _Session:
                     watch(progress, loss, dice, (budget.deadline - now) if not budget.steps else math.nan)
                 if state.step % every == 0:
                     self._validate(clock())
-                if clock() - saved_at > _CHECKPOINT_EVERY_S:
+                if interruption.requested or clock() - saved_at > _CHECKPOINT_EVERY_S:
                     self.save(clock())
                     saved_at = clock()
+                if interruption.requested:
+                    raise KeyboardInterrupt
         if state.best_step != state.step and state.step % every:
             self._validate(clock())
         self.save(clock())
@@ -172,14 +194,14 @@ class _Session:
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate(progress)
         self._network.train()
-        logits = self._model(image.to(memory_format=torch.channels_last)).float()
-        loss = self._loss(logits, target, valid)
+        outputs = [o.float() for o in self._model.outputs(image.to(memory_format=torch.channels_last))]
+        loss = supervised(self._loss, outputs, target, valid)
         self._optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(loss)
         self._fabric.clip_gradients(self._model, self._optimizer, max_norm=1.0)
         self._optimizer.step()
         self._average.update_parameters(self._network)
-        return float(loss.detach()), batch_dice(logits.detach(), target, valid)
+        return float(loss.detach()), batch_dice(outputs[0].detach(), target, valid)
 
     def _rate(self, progress: float) -> float:
         """Linear rise, then a half cosine to 1 % (Loshchilov & Hutter 2017)."""
@@ -215,9 +237,8 @@ class _Session:
         times = []
         for _ in range(4):
             begun = time.monotonic()
-            torch.autograd.backward(
-                self._loss(probe(image.to(memory_format=torch.channels_last)).float(), target, valid)
-            )
+            outputs = probe.outputs(image.to(memory_format=torch.channels_last))
+            torch.autograd.backward(supervised(self._loss, outputs, target, valid))
             times.append(time.monotonic() - begun)
         begun = time.monotonic()
         some = self._val[:: max(1, len(self._val) // 8)]
@@ -259,7 +280,7 @@ class _Session:
         return Outcome(network.eval(), self.state, self._last)
 
 
-def _network(plan: Plan) -> nn.Module:
+def _network(plan: Plan) -> Network:
     """Untrained, with its weights laid out as CPU and GPU kernels are fastest."""
     network = NETWORKS[plan.network](plan.input.channels, len(plan.classes))
     return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]

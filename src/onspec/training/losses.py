@@ -1,5 +1,7 @@
 """The pixel losses and the Dice coefficient."""
 
+from collections.abc import Callable, Sequence
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -36,28 +38,35 @@ def crop_dice_loss(logits: Tensor, target: Tensor, valid: Tensor, smooth: float 
     return ((1.0 - dice) * shown).sum() / shown.sum().clamp(min=1.0)
 
 
-def hard_entropy(logits: Tensor, target: Tensor, valid: Tensor, share: float = 0.1) -> Tensor:
-    """Binary cross-entropy of the hardest `share` of each crop's pixels, averaged.
-
-    Most of a crop is easy surface, and its average hides the few pixels that would reject a good part.
-    """
-    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * valid
-    pixels = entropy.flatten(1)
-    return pixels.topk(max(1, int(pixels.shape[1] * share)), dim=1, sorted=False).values.mean()
-
-
 def pixel_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """`hard_entropy` plus `crop_dice_loss`.
+    """Binary cross-entropy over the valid pixels, plus `crop_dice_loss`.
 
     Dice alone has no gradient worth the name while nothing overlaps, and collapses to empty maps from a cold start;
     cross-entropy alone drowns small defects in background. `valid` (N, 1, H, W) is 0 where the crop lies outside the
     image: what is mirrored there is not labelled.
     """
-    return hard_entropy(logits, target, valid) + crop_dice_loss(logits, target, valid)
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * valid
+    mean = entropy.sum() / (valid.sum() * logits.shape[1]).clamp(min=1.0)
+    return mean + crop_dice_loss(logits, target, valid)
 
 
-LOSSES = {"dice+ce": pixel_loss, "dice": dice_loss}
-"""Name in the plan → loss(logits, target, valid)."""
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+LOSSES: dict[str, Loss] = {"dice+ce": pixel_loss, "dice": dice_loss}
+"""Name in the plan → loss of logits and target (N, K, H, W) and valid (N, 1, H, W)."""
+
+
+def supervised(loss: Loss, outputs: Sequence[Tensor], target: Tensor, valid: Tensor) -> Tensor:
+    """The loss of the full map, and with falling weight (½, ¼, …) of the coarser ones that the network may add.
+
+    A coarse pixel is defective if anything in it is: a defect of few pixels, which the full map takes long to find,
+    is large there, and teaches the deep levels from the first steps (deep supervision, Lee et al. 2015).
+    """
+    total = loss(outputs[0], target, valid)
+    for i, logits in enumerate(outputs[1:], start=1):
+        factor = target.shape[-1] // logits.shape[-1]
+        coarse, inside = F.max_pool2d(target, factor), 1.0 - F.max_pool2d(1.0 - valid, factor)
+        total = total + loss(logits, coarse, inside) * 0.5**i
+    return total
 
 
 def batch_dice(logits: Tensor, target: Tensor, valid: Tensor) -> float:

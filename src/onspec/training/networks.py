@@ -1,6 +1,7 @@
 """The networks. Each maps float32 (N, C, H, W) to logits (N, K, H, W); H and W are multiples of its `stride`."""
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
@@ -17,7 +18,21 @@ def _relu_pair(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
-class UNetDeck(nn.Module):
+class Network(nn.Module, ABC):
+    """What the loop and the export expect of a network."""
+
+    stride: int
+
+    @abstractmethod
+    def outputs(self, x: Tensor) -> list[Tensor]:
+        """Logits of the size of `x` first; then coarser ones, if any, which only training looks at."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the size of `x`."""
+        return self.outputs(x)[0]
+
+
+class UNetDeck(Network):
     """The U-Net of the 2018 talk: 3×3 ReLU pairs of 8-16-32-64-128, max-pooling, nearest up-sampling, 1×1 head.
 
     It has no normalisation layers. Its sigmoid is applied outside, where the loss or the export needs it.
@@ -34,7 +49,7 @@ class UNetDeck(nn.Module):
         self.up = nn.ModuleList(_relu_pair(a + b, b) for a, b in itertools.pairwise(rising))
         self.head = nn.Conv2d(self.widths[0], classes, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def outputs(self, x: Tensor) -> list[Tensor]:
         """Logits of the size of `x`."""
         skips = []
         for level, pair in enumerate(self.down):
@@ -43,7 +58,7 @@ class UNetDeck(nn.Module):
         skips.pop()
         for pair in self.up:
             x = pair(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()], dim=1))
-        return self.head(x)  # type: ignore[no-any-return]
+        return [self.head(x)]
 
 
 class ConvNorm(nn.Sequential):
@@ -70,7 +85,7 @@ class Residual(nn.Module):
         return F.relu(x + self.second(self.first(x)))
 
 
-class UNetLite(nn.Module):
+class UNetLite(Network):
     """onspec's default: no convolution runs at full resolution, where the talk's network spends its time.
 
     A 5×5 stem of stride 2 sees the full resolution once; residual levels go down to 1/32, where a wide defect fits
@@ -90,23 +105,28 @@ class UNetLite(nn.Module):
         self.reduce = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False) for a, b in itertools.pairwise(w))
         self.smooth = nn.ModuleList(ConvNorm(a, a) for a in w[:-1])
         self.head = nn.Conv2d(w[0], classes, 1)
+        self.coarse = nn.ModuleList(nn.Conv2d(a, classes, 1) for a in w[1:-1])
         # Most pixels are good: starting there spares the first steps of unlearning a half-defective world.
-        nn.init.constant_(self.head.bias, -3.0)  # type: ignore[arg-type]
+        for head in (self.head, *self.coarse):
+            nn.init.constant_(head.bias, -3.0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of the size of `x`."""
+    def outputs(self, x: Tensor) -> list[Tensor]:
+        """Logits of the size of `x`, then those of 1/4, 1/8 and 1/16 of it, which only training looks at."""
         x = self.stem(x)
         skips = []
         for level in self.down:
             skips.append(x)
             x = level(x)
+        coarse: list[Tensor] = []
         for i in range(len(skips) - 1, -1, -1):
             x = F.interpolate(self.reduce[i](x), scale_factor=2.0, mode="nearest") + self.lateral[i](skips[i])
             x = self.smooth[i](x)
-        return F.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False)
+            if i:
+                coarse.insert(0, self.coarse[i - 1](x))
+        return [F.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False), *coarse]
 
 
-NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
+NETWORKS: dict[str, Callable[[int, int], Network]] = {
     "unet-lite": UNetLite,
     "unet-deck": UNetDeck,
 }

@@ -15,7 +15,6 @@ from onspec import __version__
 from onspec.datasets.dataset import Dataset
 from onspec.datasets.fingerprint import fingerprint
 from onspec.datasets.splitting import assign, read_split, write_split
-from onspec.decision.thresholds import Thresholds
 from onspec.domain import DataError, Sample, Split, UsageError
 from onspec.evaluation.operating_point import Chooser
 from onspec.imaging.reading import read_bytes
@@ -96,8 +95,7 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
         watch=watch,
     )
     say(f"trained {outcome.state.step} steps; the best network is of step {outcome.state.best_step}")
-    thresholds = _operating_point(outcome, plan, parts[Split.VAL])
-    recipe = _recipe(dataset, assignment, settings, plan, outcome, thresholds)
+    recipe = _recipe(dataset, assignment, settings, plan, outcome, _observed(outcome, plan, parts[Split.VAL]))
     write_draft(
         run, recipe, to_onnx(outcome.network, plan.input.channels, plan.input.stride), _golden(parts[Split.VAL])
     )
@@ -146,11 +144,11 @@ def _reserve(val_images: int, budget_s: float) -> float:
     return min(0.25 * budget_s, 5.0 + 0.15 * val_images)
 
 
-def _operating_point(outcome: Outcome, plan: Plan, samples: Sequence[Sample]) -> Thresholds:
+def _observed(outcome: Outcome, plan: Plan, samples: Sequence[Sample]) -> Chooser:
+    """What the operating point is chosen from: validation maps in original pixels, made as production makes them."""
     chooser = Chooser(WINDOWS)
-    infer = torch_infer(outcome.network)
-    original_maps(samples, plan.input, plan.classes, infer, chooser.add)
-    return chooser.choose()
+    original_maps(samples, plan.input, plan.classes, torch_infer(outcome.network), chooser.add)
+    return chooser
 
 
 def _recipe(
@@ -159,7 +157,7 @@ def _recipe(
     settings: Settings,
     plan: Plan,
     outcome: Outcome,
-    thresholds: Thresholds,
+    chooser: Chooser,
 ) -> Recipe:
     images = Counter(f"{assignment[s.name]}_{s.truth}" for s in dataset.samples)
     parts = Counter(split for split, _ in {(assignment[s.name], s.part) for s in dataset.samples})
@@ -169,7 +167,7 @@ def _recipe(
         task=plan.task,
         classes=plan.classes,
         input=plan.input,
-        thresholds=thresholds,
+        thresholds=chooser.choose(),
         provenance=Provenance(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             onspec=__version__,

@@ -1,0 +1,229 @@
+"""`onspec evaluate`: labelled images and a recipe → metrics, a row an image, and a report."""
+
+import csv
+import io
+import shlex
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from onspec.cli.labelled import Selection
+    from onspec.datasets.dataset import Dataset
+    from onspec.evaluation.metrics import Metrics, MetricsProvenance, Rate
+    from onspec.evaluation.report import Picture
+    from onspec.evaluation.results import ImageResult
+    from onspec.recipe.package import Package
+    from onspec.runtime.inspector import Inspector
+
+COLUMNS = ("image", "part", "truth", "verdict", "score", "dice", "iou", "defects", "area_px", "ms", "error")
+"""Of predictions.csv."""
+
+
+def command(
+    recipe: Annotated[Path, typer.Argument(help="The folder of a run, or a recipe file (.onspec).")],
+    data: Annotated[Path, typer.Argument(help="Folder with the labelled images.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for metrics.json, predictions.csv and report.html.")],
+    split: Annotated[str, typer.Option(help="Which images: train, val, test or all.")] = "test",
+    layout: Annotated[str | None, typer.Option(help="Layout of the data; otherwise detected.")] = None,
+    split_file: Annotated[Path | None, typer.Option(help="CSV with columns image, split, optionally part.")] = None,
+    part_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression on the image's name; its group 1 is the part.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Inference engine.")] = "auto",
+    json_output: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON, not as a table.")] = False,
+) -> int:
+    """Measure a run or recipe on labelled images; write metrics.json, predictions.csv and report.html.
+
+    Exits 1 when an image could not be judged; it is counted apart, never as OK.
+
+    Example: onspec evaluate run/ parts/ --out evaluation/
+    """
+    from onspec.cli.labelled import judge_all, require_evaluate, select
+    from onspec.cli.progress import talk
+    from onspec.datasets.layouts import load
+    from onspec.evaluation.evaluator import Evaluator
+    from onspec.evaluation.report import ReportInput, write_report
+    from onspec.imaging.writing import write_bytes
+    from onspec.recipe.reading import open_package
+    from onspec.runtime.inspector import Inspector
+
+    started = time.monotonic()
+    require_evaluate("onspec evaluate")
+    package = open_package(recipe)
+    dataset = load(data, layout, part_pattern)
+    selection = select(dataset, package, split, split_file)
+    talk(f"{len(selection.samples)} images ({selection.rule})")
+    _make_folder(out)
+    evaluator = Evaluator(package.recipe.classes, package.recipe.thresholds)
+    with closing(Inspector(package, engine)) as inspector:
+        for _ in judge_all(inspector, selection, evaluator):
+            pass
+        seconds = time.monotonic() - started
+        origin = _provenance(inspector, dataset, selection, seconds, _line(recipe, data, split, out))
+        notes = _notes(package, dataset, selection, split, origin.fingerprint)
+        metrics = evaluator.metrics(package.recipe.task, split)
+        metrics = metrics.model_copy(update={"notes": notes, "provenance": origin})
+        write_bytes(out / "metrics.json", metrics.to_json().encode())
+        write_bytes(out / "predictions.csv", _table(evaluator.results).encode("utf-8", "backslashreplace"))
+        pictures = _pictures(inspector, selection)
+        given = ReportInput(package.recipe.name, evaluator.results, metrics, pictures, _curves(recipe))
+        write_report(out / "report.html", given)
+    typer.echo(metrics.to_json(), nl=False) if json_output else _print(metrics)
+    talk(f"report: {out / 'report.html'}")
+    return 1 if metrics.errors else 0
+
+
+def _make_folder(out: Path) -> None:
+    """Before minutes of judging, not after."""
+    from onspec.domain import UsageError
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out}: no folder can be made there ({error.strerror}); choose another --out") from error
+
+
+def _line(recipe: Path, data: Path, split: str, out: Path) -> str:
+    return shlex.join(["onspec", "evaluate", str(recipe), str(data), "--split", split, "--out", str(out)])
+
+
+def _curves(recipe: Path) -> list[dict[str, object]]:
+    """The learning curves that a run keeps; a recipe file has none."""
+    import json
+
+    path = recipe / "curves.jsonl"
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text("utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:  # a line that a kill cut off
+            break
+    return rows
+
+
+def _pictures(inspector: "Inspector", selection: "Selection") -> "Picture":
+    """Draws one result's image, read and judged again: only a few are shown, and none has to be kept until then."""
+    from onspec.cli.labelled import truth_of
+    from onspec.evaluation.gallery import draw
+
+    samples = {sample.name: sample for sample in selection.samples}
+
+    def picture(result: "ImageResult") -> bytes | None:
+        sample = samples[result.name]
+        again = inspector.inspect_file(sample.image)
+        if again.image is None or not again.maps:
+            return None
+        truth = truth_of(sample, again, inspector.recipe.classes)
+        return draw(again.image, again.maps, truth, inspector.recipe.thresholds)
+
+    return picture
+
+
+def _notes(
+    package: "Package", dataset: "Dataset", selection: "Selection", split: str, fingerprint: str
+) -> tuple[str, ...]:
+    """What a reader must know before believing the figures."""
+    notes = []
+    learned = package.recipe.provenance.data
+    same = learned is not None and learned.fingerprint == fingerprint
+    if split != "test" and (selection.known or same):
+        use = {
+            "train": "The network was trained on these images",
+            "val": "Network and thresholds were chosen on these images",
+            "all": "The network was trained on part of these images",
+        }[split]
+        notes.append(f"{use}: the figures are better than new parts will give. Judge the recipe by its test images.")
+    if learned is not None and not selection.known and not same:
+        notes.append(
+            f"The recipe was not made from these images as they are split here ({selection.rule}). If it was trained "
+            "on some of them, the figures are better than new parts will give."
+        )
+    if not dataset.parts_known:
+        notes.append(f"Which images show one part was guessed: {dataset.parts_rule}.")
+    return tuple(notes)
+
+
+def _provenance(
+    inspector: "Inspector", dataset: "Dataset", selection: "Selection", seconds: float, line: str
+) -> "MetricsProvenance":
+    import platform
+    from datetime import UTC, datetime
+    from importlib.metadata import version
+
+    from onspec import __version__
+    from onspec.datasets.fingerprint import fingerprint
+    from onspec.domain import DataError
+    from onspec.evaluation.metrics import MetricsProvenance
+
+    try:
+        digest = fingerprint(dataset, selection.assignment)
+    except DataError as error:  # an image that cannot be read is a row of the results, no reason to stop
+        digest = f"not known: {error}"
+    libraries = ("numpy", "opencv-python-headless", "onnxruntime")
+    return MetricsProvenance(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        onspec=__version__,
+        recipe=inspector.identity,
+        engine=inspector.engine_name,
+        data=dataset.root.resolve().name,
+        layout=dataset.layout,
+        fingerprint=digest,
+        split_from=selection.rule,
+        command=line,
+        seconds=round(seconds, 1),
+        versions={"python": platform.python_version(), **{name: version(name) for name in libraries}},
+    )
+
+
+def _table(results: "Sequence[ImageResult]") -> str:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for r in results:
+        measures = ("" if value is None else f"{value:.6g}" for value in (r.score, r.dice, r.iou))
+        found = ("", "") if r.score is None else (r.defects, r.area_px)
+        truth = "defective" if r.defective else "good"
+        rows.writerow([r.name, r.part, truth, str(r.verdict), *measures, *found, r.ms, r.error])
+    return text.getvalue()
+
+
+def _print(metrics: "Metrics") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from onspec.evaluation.report import number
+
+    image, pixel, images = metrics.image, metrics.pixel, metrics.images
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    rows = [
+        ("images", f"{images.good} good, {images.defective} defective ({metrics.split})"),
+        ("escapes", f"{image.escapes} of {images.defective}{_span(image.escape_rate)}"),
+        ("false rejects", f"{image.false_rejects} of {images.good}{_span(image.false_reject_rate)}"),
+        ("image AP", f"{number(image.average_precision)}, AUROC {number(image.auroc)}"),
+        ("Dice on defective", f"{number(pixel.dice)}, IoU {number(pixel.iou)}"),
+        ("threshold", f"{metrics.threshold:.4g}"),
+    ]
+    if image.reviews_good or image.reviews_defective:
+        rows.insert(3, ("to review", f"{image.reviews_good} good, {image.reviews_defective} defective"))
+    if metrics.errors:
+        rows.insert(1, ("not judged", f"{metrics.errors}: see the column error of predictions.csv"))
+    for name, value in rows:
+        table.add_row(name, value)
+    Console(highlight=False, markup=False).print(table)
+    for note in metrics.notes:
+        typer.echo(f"note: {note}")
+
+
+def _span(rate: "Rate") -> str:
+    from onspec.evaluation.report import percent
+
+    if rate.low is None or rate.high is None:
+        return ""
+    return f" ({rate.confidence:.0%} interval {percent(rate.low)} to {percent(rate.high)})"

@@ -1,0 +1,48 @@
+"""A data set as the rest of onspec sees it: labelled images, each with its part."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from onspec.datasets.problem import Problem
+from onspec.domain import DataError, Sample
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a layout read from a folder.
+
+    Attributes:
+        root: the folder that was read.
+        layout: name of the layout in `layouts.LAYOUTS`.
+        samples: every labelled image, sorted by name.
+        parts_rule: how it was told which images show the same part, as a sentence.
+        parts_known: the user or the set said which part an image shows; otherwise it was guessed from names.
+        inverted: the set's masks draw the background bright.
+        problems: what the layout found wrong while it read.
+    """
+
+    root: Path
+    layout: str
+    samples: tuple[Sample, ...]
+    parts_rule: str
+    parts_known: bool = False
+    inverted: bool = False
+    problems: tuple[Problem, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse an empty set, one out of order and names that stand twice."""
+        if not self.samples:
+            raise DataError(f"{self.root}: no labelled image found; give a folder that holds a data set")
+        names = [sample.name for sample in self.samples]
+        if names != sorted(set(names)):
+            raise ValueError("Dataset samples must be sorted by name, and names unique")
+
+    @property
+    def good(self) -> int:
+        """How many images show a good part."""
+        return sum(not sample.defective for sample in self.samples)
+
+    @property
+    def defective(self) -> int:
+        """How many images show a defective part."""
+        return len(self.samples) - self.good

@@ -1,0 +1,34 @@
+"""What a layout is: how to know it, and how to read it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from onspec.datasets.problem import Problem
+from onspec.datasets.tree import Tree
+from onspec.domain import Sample
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a layout read. Each sample's `part` is still its own name; `datasets.parts` tells parts apart."""
+
+    samples: tuple[Sample, ...]
+    problems: tuple[Problem, ...] = ()
+    inverted: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to lay out a data set in folders.
+
+    Attributes:
+        name: what `--layout` takes.
+        shape: the folders in a few words, for messages.
+        score: how sure it is that the tree has this layout, 0 (it has not) … 1.
+        read: the tree's samples, sorted by name; raises LayoutError, LabelError.
+    """
+
+    name: str
+    shape: str
+    score: Callable[[Tree], float]
+    read: Callable[[Tree], Reading]

@@ -1,0 +1,133 @@
+"""Which images show the same physical part. All images of a part must stay in one split, or the test set leaks.
+
+Said by the user (a `part` column, a pattern) it is known; otherwise it is guessed from the names, and a guess in doubt
+merges: a part too coarse costs a little freedom in splitting, a part cut in two makes every figure too good.
+"""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from onspec.datasets import bursts, views
+from onspec.domain import DataError, Sample, UsageError
+
+_EXPORT = re.compile(r"(\.rf\.[0-9a-f]{8,}|[_\-. ]aug(mented)?[_\-. ]?\d*)$", re.IGNORECASE)
+"""What augmenting exports append to the name of the image that they changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Part of every sample by name, the rule as a sentence, and whether it was said rather than guessed."""
+
+    parts: dict[str, str]
+    rule: str
+    known: bool
+
+
+def tell_apart(samples: Sequence[Sample], listed: Mapping[str, str], pattern: str | None) -> Telling:
+    """The part of every sample. A pattern wins over a listed part, that over guessing; equal files share a part.
+
+    Args:
+        listed: parts that a split file names, by sample name.
+        pattern: regular expression searched in each name; its group 1 is the part.
+
+    Raises:
+        UsageError: a pattern that is no regular expression or has no group.
+        DataError: a name that the pattern does not match.
+    """
+    names = [sample.name for sample in samples]
+    if pattern is not None:
+        parts, rule, known = _by_pattern(names, pattern), f"parts told by the pattern {pattern!r}", True
+    elif listed:
+        parts, rule, known = (
+            {n: listed.get(n, n) for n in names},
+            "parts told by the column part of the split file",
+            True,
+        )
+    else:
+        parts, rule = _guess(names)
+        known = False
+    merged = _merge_equal_files(samples, parts)
+    if merged:
+        rule += f"; {merged} images are copies of another file and share its part"
+    return Telling(parts, rule, known)
+
+
+def _by_pattern(names: Sequence[str], pattern: str) -> dict[str, str]:
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"part pattern {pattern!r} is no regular expression: {error}") from None
+    if expression.groups < 1:
+        raise UsageError(f"part pattern {pattern!r} has no group; put the part in parentheses, as in 'tile(\\d+)_'")
+    parts = {}
+    for name in names:
+        match = expression.search(name)
+        if match is None or not match[1]:
+            raise DataError(f"{name} does not match the part pattern {pattern!r}; extend the pattern to every name")
+        parts[name] = match[1]
+    return parts
+
+
+def _guess(names: Sequence[str]) -> tuple[dict[str, str], str]:
+    bare = {name: _without_export(name) for name in names}
+    exported = sum(base != str(PurePosixPath(name).with_suffix("")) for name, base in bare.items())
+    found = views.group(sorted(set(bare.values())))
+    if found is None:
+        found = bursts.group(sorted(set(bare.values())))
+    grouped, rule = found if found is not None else ({}, "every image is taken for a part of its own")
+    if exported:
+        rule += f"; {exported} names carry the ending of an augmenting export, and one original is one part"
+    return {name: grouped.get(base, base) for name, base in bare.items()}, f"guessed from names: {rule}"
+
+
+def _without_export(name: str) -> str:
+    """The path without suffix; an export's original is told by its name alone, whatever split folder it went to."""
+    path = PurePosixPath(name).with_suffix("")
+    stem = path.name
+    while _EXPORT.search(stem):
+        stem = _EXPORT.sub("", stem)
+    return str(path) if stem == path.name or not stem else stem
+
+
+def _merge_equal_files(samples: Sequence[Sample], parts: dict[str, str]) -> int:
+    """Give byte-equal images one part, in place; returns how many images are copies of another."""
+    copies = equal_files([sample.image for sample in samples])
+    by_path = {sample.image: sample.name for sample in samples}
+    renamed: dict[str, str] = {}
+    for group in copies:
+        ends = sorted({_end(renamed, parts[by_path[path]]) for path in group})
+        renamed.update(dict.fromkeys(ends[1:], ends[0]))
+    for name, part in parts.items():
+        parts[name] = _end(renamed, part)
+    return sum(len(group) - 1 for group in copies)
+
+
+def _end(renamed: Mapping[str, str], part: str) -> str:
+    while part in renamed:
+        part = renamed[part]
+    return part
+
+
+def equal_files(paths: Sequence[Path]) -> list[list[Path]]:
+    """Groups of two or more files with the same bytes; only files of one size are read. Absent files equal nothing."""
+    by_size: defaultdict[int, list[Path]] = defaultdict(list)
+    for path in paths:
+        if path.is_file():
+            by_size[path.stat().st_size].append(path)
+    alike = [path for group in by_size.values() if len(group) > 1 for path in group]
+    with ThreadPoolExecutor(4) as threads:
+        digests = list(threads.map(_digest, alike))
+    by_digest: defaultdict[bytes, list[Path]] = defaultdict(list)
+    for path, digest in zip(alike, digests, strict=True):
+        by_digest[digest].append(path)
+    return [group for group in by_digest.values() if len(group) > 1]
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -1,0 +1,87 @@
+"""The CSV file that says which image belongs to which split: columns image, split, optionally part."""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from onspec.domain import Sample, Split, SplitError
+from onspec.imaging.writing import write_bytes
+
+NAME = "split.csv"
+"""Beside the data, a file of this name wins over every other split."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSplit:
+    """Image name → split, and image name → part where the file says so."""
+
+    splits: dict[str, Split]
+    parts: dict[str, str]
+
+
+def read(path: Path, names: Iterable[str]) -> FileSplit:
+    """Read a split file that covers every image. Images are named as in the set, or by a unique file name.
+
+    Raises:
+        SplitError: absent, not such a table, a split that is none, an image twice or left out; by line or name.
+    """
+    wanted = set(names)
+    by_file: defaultdict[str, list[str]] = defaultdict(list)
+    for name in sorted(wanted):
+        by_file[name.rsplit("/", 1)[-1]].append(name)
+    found = FileSplit({}, {})
+    for line, row in _rows(path):
+        given = row["image"].strip().replace("\\", "/").removeprefix("./")
+        same = by_file.get(given, [])
+        if given not in wanted and len(same) != 1:
+            continue  # a file may list more than this folder holds
+        name = given if given in wanted else same[0]
+        try:
+            split = Split(row["split"].strip().lower())
+        except ValueError:
+            raise SplitError(
+                f"{path}, line {line}: split {row['split']!r} is none; allowed: {', '.join(Split)}"
+            ) from None
+        if found.splits.setdefault(name, split) is not split:
+            raise SplitError(f"{path}, line {line}: {given} stands in {found.splits[name]} and in {split}; keep one")
+        if row.get("part"):
+            found.parts[name] = row["part"].strip()
+    missing = sorted(wanted - found.splits.keys())
+    if missing:
+        raise SplitError(
+            f"{path}: {missing[0]} is not listed (and {len(missing) - 1} more); add a row for every image of the set"
+        )
+    return found
+
+
+def write(path: Path, samples: Iterable[Sample], assignment: Mapping[str, Split]) -> None:
+    """Write image, split, part, a row an image, sorted by name."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["image", "split", "part"])
+    for sample in sorted(samples, key=lambda s: s.name):
+        table.writerow([sample.name, assignment[sample.name], sample.part])
+    write_bytes(path, text.getvalue().encode())
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    try:
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise SplitError(f"{path}: split file cannot be read ({error.strerror}); check the name") from error
+    except UnicodeDecodeError as error:
+        raise SplitError(f"{path}: split file is not UTF-8 text; save it as CSV in UTF-8") from error
+    first = text.split("\n", 1)[0]
+    reader = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in first and "," not in first else ",")
+    columns = [name.strip().lower() for name in reader.fieldnames or []]
+    if "image" not in columns or "split" not in columns:
+        raise SplitError(f"{path}: got columns {', '.join(columns) or 'none'}; needs image, split, optionally part")
+    reader.fieldnames = columns
+    rows = [(reader.line_num, row) for row in reader]
+    short = next((line for line, row in rows if row["image"] is None or row["split"] is None), None)
+    if short is not None:
+        raise SplitError(f"{path}, line {short}: a row needs image and split")
+    return rows

@@ -1,0 +1,140 @@
+"""The report's diagrams, each an SVG without text in fonts that a reader may lack."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onspec.domain import MissingExtraError
+from onspec.evaluation.ranking import precision_recall
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Scores = NDArray[np.float64]
+
+GOOD, DEFECTIVE, MARK = "#2f7298", "#c4512d", "#1d2730"
+_EDGE = 1e-6
+"""Scores nearer to 0 or 1 than this are drawn there: the logit scale has no end."""
+_TICKS = (1e-6, 1e-4, 0.01, 0.1, 0.5, 0.9, 0.99, 0.9999, 1 - 1e-6)
+_TICK_TEXTS = ("0", "0.0001", "0.01", "0.1", "0.5", "0.9", "0.99", "0.9999", "1")
+
+
+def learning_curves(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Loss and Dice (and AP) over the steps, from the lines of a run's curves.jsonl.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed; so for every diagram.
+    """
+    figure = _figure(9.0, 3.1)
+    left, right = figure.subplots(1, 2)
+    _lines(left, rows, {"loss": ("training loss", GOOD)})
+    _lines(
+        right,
+        rows,
+        {
+            "dice_train": ("Dice, training", "#8fb3c6"),
+            "val_dice": ("Dice, validation", GOOD),
+            "val_ap": ("AP, validation", DEFECTIVE),
+        },
+    )
+    left.set_ylim(bottom=0)
+    right.set_ylim(0, 1.03)
+    return _svg(figure)
+
+
+def score_histogram(good: Scores, defective: Scores, threshold: float) -> bytes:
+    """How many good and defective images have which score, one panel each, with the threshold through both.
+
+    The axis is logit-like, log(s / (1 − s)), so that 0.99 and 0.9999 are apart, as they are for the network.
+    """
+    figure = _figure(9.0, 3.6)
+    panels = figure.subplots(2, 1, sharex=True)
+    edges = np.linspace(_logit(_EDGE), _logit(1 - _EDGE), 57)
+    for axes, scores, colour, truth in zip(
+        panels, (good, defective), (GOOD, DEFECTIVE), ("good", "defective"), strict=True
+    ):
+        axes.hist(_logit(scores), bins=edges.tolist(), color=colour)
+        axes.axvline(float(_logit(threshold)), color=MARK, linewidth=1.3)
+        axes.set_ylabel("images")
+        axes.yaxis.get_major_locator().set_params(integer=True, nbins=4)
+        axes.text(
+            0.012, 0.93, f"{truth} ({len(scores)})", transform=axes.transAxes, va="top", weight="bold", color=colour
+        )
+        axes.set_ylim(0, max(1.0, axes.get_ylim()[1]) * 1.15)
+        _plain(axes)
+    low, high = float(_logit(threshold)) < 0, f"threshold {threshold:.4g}"
+    panels[0].annotate(
+        high, (float(_logit(threshold)), 0.93), xycoords=("data", "axes fraction"), xytext=(5 if low else -5, 0),
+        textcoords="offset points", ha="left" if low else "right", va="top", color=MARK,
+    )  # fmt: skip
+    panels[1].set_xticks([float(_logit(tick)) for tick in _TICKS], _TICK_TEXTS)
+    panels[1].set_xlim(edges[0] - 0.3, edges[-1] + 0.3)
+    panels[1].set_xlabel("score (left of the line OK, from the line on NG)")
+    return _svg(figure)
+
+
+def precision_recall_curve(defective: NDArray[np.bool_], score: Scores, threshold: float) -> bytes | None:
+    """Precision over recall of the images, the chosen threshold marked; `None` unless both kinds are there."""
+    if not defective.any() or defective.all():
+        return None
+    precision, recall, _ = precision_recall(defective, score)
+    figure = _figure(4.4, 3.4)
+    axes = figure.subplots()
+    axes.step(np.append(0.0, recall), np.append(precision[0], precision), where="pre", color=GOOD, linewidth=1.8)
+    rejected = score >= threshold
+    if rejected.any():
+        at = (float(rejected[defective].mean()), float(defective[rejected].mean()))
+        axes.plot(*at, "o", color=DEFECTIVE, markersize=7, clip_on=False, label="at the threshold", zorder=5)
+        axes.legend(frameon=False, loc="lower left")
+    axes.set_xlabel("recall: share of the defective images found")
+    axes.set_ylabel("precision: share of NG that is defective")
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.03)
+    _plain(axes)
+    return _svg(figure)
+
+
+def _logit(score: float | Scores) -> Scores:
+    clipped = np.clip(np.asarray(score, np.float64), _EDGE, 1 - _EDGE)
+    return np.asarray(np.log(clipped / (1 - clipped)), np.float64)
+
+
+def _lines(axes: "Axes", rows: Sequence[Mapping[str, Any]], series: Mapping[str, tuple[str, str]]) -> None:
+    for key, (label, colour) in series.items():
+        points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+        if points:
+            steps, values = zip(*points, strict=True)
+            marker = "o" if key.startswith("val") else None
+            axes.plot(steps, values, label=label, color=colour, marker=marker, markersize=3.5, linewidth=1.5)
+    axes.set_xlabel("training step")
+    if axes.lines:
+        axes.legend(frameon=False)
+    _plain(axes)
+
+
+def _plain(axes: "Axes") -> None:
+    axes.grid(axis="y", color="#e3e8ec", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _figure(width: float, height: float) -> "Figure":
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("The report's diagrams", "evaluate") from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: "Figure") -> bytes:
+    """Text as outlines, nothing that changes from call to call."""
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "onspec", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()

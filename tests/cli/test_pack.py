@@ -1,0 +1,122 @@
+"""`onspec pack`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from onspec.domain import Verdict
+from onspec.recipe.draft import write_draft
+from onspec.recipe.package import Package
+from onspec.recipe.reading import open_package
+from onspec.recipe.signature import make_keys
+
+Run = Callable[..., tuple[int, str, str]]
+RULES = "rules:\n  - name: large\n    when: {min_area_mm2: 1.0}\n"
+
+
+@pytest.fixture
+def run(tiny_package: Package, tmp_path: Path) -> Path:
+    """The draft of the tiny package."""
+    folder = tmp_path / "run"
+    write_draft(folder, tiny_package.recipe, tiny_package.model, [(g.name, g.data) for g in tiny_package.golden])
+    return folder
+
+
+def test_a_run_is_packed_with_its_golden_samples_recorded(onspec: Run, run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tiny.onspec"
+    code, said, err = onspec("pack", run, "--out", out)
+    package = open_package(out)
+    assert (code, said) == (0, "")
+    assert err == f"{out}: {package.identity}\ngolden samples recorded: 1 NG, 1 OK\n"
+    assert [g.expected.verdict for g in package.golden if g.expected] == [Verdict.NG, Verdict.OK]
+
+
+def test_packing_is_reproducible(onspec: Run, run: Path, tmp_path: Path) -> None:
+    onspec("pack", run, "--out", tmp_path / "a.onspec")
+    onspec("pack", run, "--out", tmp_path / "b.onspec")
+    assert (tmp_path / "a.onspec").read_bytes() == (tmp_path / "b.onspec").read_bytes()
+
+
+def test_rules_name_and_pixel_size_go_into_the_recipe(onspec: Run, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES)
+    out = tmp_path / "tile.onspec"
+    arguments = ("--rules", tmp_path / "rules.yaml", "--name", "tile", "--pixel-size-mm", "0.1")
+    code, _, err = onspec("pack", run, "--out", out, *arguments)
+    assert code == 0
+    assert "golden samples recorded: 2 OK" in err  # the spot has 0.6 mm²
+    recipe = open_package(out).recipe
+    assert (recipe.name, recipe.pixel_size_mm, recipe.rules.rules[0].name) == ("tile", 0.1, "large")
+
+
+def test_a_pixel_size_in_the_rules_goes_into_the_recipe(onspec: Run, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text("pixel_size_mm: 0.2\n" + RULES)
+    out = tmp_path / "tile.onspec"
+    assert onspec("pack", run, "--out", out, "--rules", tmp_path / "rules.yaml")[0] == 0
+    assert open_package(out).recipe.pixel_size_mm == 0.2
+
+
+def test_a_recipe_may_be_packed_anew_with_other_rules(onspec: Run, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text("rules:\n  - name: many\n    max_count: 5\n")
+    onspec("pack", run, "--out", tmp_path / "a.onspec")
+    code, _, err = onspec(
+        "pack", tmp_path / "a.onspec", "--out", tmp_path / "b.onspec", "--rules", tmp_path / "rules.yaml"
+    )
+    assert code == 0
+    assert "golden samples recorded: 2 OK" in err
+
+
+def test_a_signed_recipe(onspec: Run, run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cryptography", reason="the extra 'sign' is not installed")
+    make_keys(tmp_path / "k.pem", tmp_path / "k.pub.pem")
+    _, _, err = onspec("pack", run, "--out", tmp_path / "a.onspec", "--sign", tmp_path / "k.pem")
+    assert ", signed\n" in err
+    assert open_package(tmp_path / "a.onspec", public_key=tmp_path / "k.pub.pem").signed
+
+
+def test_nothing_is_overwritten_without_force(onspec: Run, run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tiny.onspec"
+    out.write_bytes(b"precious")
+    code, _, err = onspec("pack", run, "--out", out)
+    assert (code, out.read_bytes()) == (2, b"precious")
+    assert "overwrite it with --force" in err
+    assert onspec("pack", run, "--out", out, "--force")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("rules", "options", "says"),
+    [
+        (RULES, [], "cannot pack: the rules have limits in mm; give the recipe a pixel size"),
+        ("pixel_size_mm: 0.2\n" + RULES, ["--pixel-size-mm", "0.3"], "says 0.3, the rules say 0.2; remove one"),
+        ("", ["--pixel-size-mm", "-1"], "cannot pack: pixel_size_mm: Input should be greater than 0; got -1.0"),
+        ("", ["--name", "a b"], "cannot pack: name: String should match"),
+        ("rules:\n  - nam: x\n", [], "rules.yaml:2:5: unknown key 'rules[0].nam'"),
+        ("rules:\n  - name: x\n    when: {class: pore}\n", [], "would never fire; classes: defect"),
+        ("zones:\n  far: {rectangle: [500, 0, 9, 9]}\n", [], "cannot be judged: zone far lies outside"),
+        ("", ["--sign", "absent.pem"], "absent.pem: cannot read the key"),
+    ],
+)
+def test_what_cannot_be_packed(
+    rules: str, options: list[str], says: str, onspec: Run, run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yaml").write_text(rules)
+    out = tmp_path / "x.onspec"
+    code, _, err = onspec("pack", run, "--out", out, "--rules", tmp_path / "rules.yaml", *options)
+    assert code == 2
+    assert says in err
+    assert err.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_folder_that_is_no_run(onspec: Run, tmp_path: Path) -> None:
+    code, _, err = onspec("pack", tmp_path, "--out", tmp_path / "x.onspec")
+    assert code == 2
+    assert "not the folder of a finished run" in err
+
+
+def test_a_run_without_golden_samples_says_so(onspec: Run, run: Path, tmp_path: Path) -> None:
+    for file in (run / "golden").iterdir():
+        file.unlink()
+    code, _, err = onspec("pack", run, "--out", tmp_path / "x.onspec")
+    assert code == 0
+    assert "no golden samples" in err

@@ -1,0 +1,147 @@
+"""What a check finds."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from onspec.datasets.checking import CheckReport, check
+from onspec.datasets.layouts import load
+from onspec.imaging.writing import encode_image
+
+Pixels = NDArray[np.uint8]
+Files = dict[str, "Pixels | str | bytes"]
+Build = Callable[[Mapping[str, "Pixels | str | bytes"]], Path]
+Make = Callable[..., Pixels]
+
+
+@pytest.fixture
+def sound(picture: Make, mask: Make) -> Files:
+    """20 good and 20 defective images, nothing wrong."""
+    files: Files = {f"images/{n:02d}.png": picture(n) for n in range(40)}
+    return files | {f"masks/{n:02d}.png": mask() for n in range(20)}
+
+
+def found(report: CheckReport) -> list[tuple[str, str, str | None]]:
+    return [(p.severity, p.code, p.file) for p in report.problems]
+
+
+def test_a_sound_set(build: Build, sound: Files) -> None:
+    report = check(load(build(sound)))
+    assert report.problems == ()
+    assert (report.layout, report.images, report.parts) == (
+        "masks",
+        {"good": 20, "defective": 20},
+        {"all": 40, "defective": 20},
+    )
+    assert (report.sizes, report.channels, report.dtypes) == ({"40×30": 40}, {"gray": 40}, {"uint8": 40})
+    labels = report.labels
+    assert (labels.files, labels.encodings, labels.inverted, labels.defects) == (20, {"0/255": 20}, False, 20)
+    assert labels.share_median == pytest.approx(48 / 1200)
+    assert CheckReport.model_validate_json(report.model_dump_json()) == report
+
+
+def test_an_unreadable_truncated_or_empty_image(build: Build, sound: Files, picture: Make) -> None:
+    whole = encode_image(picture(5))
+    sound |= {"images/01.png": b"no image", "images/02.png": whole[:-40], "images/03.png": b""}
+    report = check(load(build(sound)))
+    assert found(report) == [("error", "unreadable", f"images/0{n}.png") for n in (1, 2, 3)]
+    assert "truncated" in report.problems[1].message
+    assert report.errors == 3
+
+
+def test_a_listed_image_that_is_missing(build: Build, picture: Make, mask: Make) -> None:
+    files: Files = {f"Train/{n:04d}.PNG": picture(n) for n in range(1, 30)}
+    files |= {f"Train/Label/{n:04d}_label.PNG": mask() for n in range(1, 25)}
+    rows = [f"{n:04d}\t{int(n < 25)}\t{n:04d}.PNG\t0\t{f'{n:04d}_label.PNG' if n < 25 else '0'}" for n in range(1, 31)]
+    report = check(load(build(files | {"Train/Label/Labels.txt": "\n".join(["1", *rows])})))
+    assert found(report) == [("error", "missing", "Train/0030.PNG")]
+
+
+def test_a_mask_of_another_size_or_unreadable(build: Build, sound: Files, mask: Make) -> None:
+    sound |= {"masks/00.png": mask(shape=(31, 40)), "masks/01.png": b"no mask"}
+    report = check(load(build(sound)))
+    assert found(report) == [("error", "label", "images/00.png"), ("error", "label", "images/01.png")]
+    assert "label of 40×31 px for image images/00.png of 40×30 px" in report.problems[0].message
+
+
+def test_an_empty_label_of_a_defective_part(build: Build, picture: Make, mask: Make) -> None:
+    files: Files = {f"Train/{n:04d}.PNG": picture(n) for n in range(30)}
+    files |= {f"Train/Label/{n:04d}_label.PNG": mask(255 if n else 0) for n in range(25)}
+    assert found(check(load(build(files)))) == [("error", "label-empty", "Train/0000.PNG")]
+
+
+def test_a_label_file_that_is_listed_and_missing(build: Build, picture: Make, mask: Make) -> None:
+    files: Files = {f"Train/{n:04d}.PNG": picture(n) for n in range(30)}
+    files |= {f"Train/Label/{n:04d}_label.PNG": mask() for n in range(1, 25)}
+    rows = [f"{n:04d}\t{int(n < 25)}\t{n:04d}.PNG\t0\t{f'{n:04d}_label.PNG' if n < 25 else '0'}" for n in range(30)]
+    report = check(load(build(files | {"Train/Label/Labels.txt": "\n".join(["1", *rows])})))
+    assert found(report) == [("error", "label-missing", "Train/0000.PNG")]
+
+
+def test_copies_with_equal_and_with_different_labels(build: Build, sound: Files, picture: Make) -> None:
+    sound |= {"images/01.png": picture(0), "images/30.png": picture(2), "images/31.png": picture(32)}
+    assert found(check(load(build(sound)))) == [
+        ("error", "duplicate-labels", "images/02.png"),
+        ("warning", "duplicate", "images/00.png"),
+        ("warning", "duplicate", "images/31.png"),
+        ("warning", "few-defective", None),
+    ]
+
+
+def test_a_copy_in_another_split(build: Build, picture: Make, mask: Make) -> None:
+    files: Files = {
+        f"{s}/images/{n}.png": picture(n + 100 * k) for k, s in enumerate(("train", "test")) for n in range(30)
+    }
+    files |= {f"{s}/masks/{n}.png": mask() for s in ("train", "test") for n in range(20)}
+    report = check(load(build(files | {"test/images/7.png": picture(7)})))
+    assert ("error", "duplicate-in-splits", "test/images/7.png") in found(report)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_same_part_in_two_splits(known: bool, build: Build, picture: Make, mask: Make) -> None:
+    names = [f"{split}/images/tile{n}_cam{cam}.png" for n in range(24) for cam, split in ((1, "train"), (2, "test"))]
+    files: Files = {name: picture(n) for n, name in enumerate(names)}
+    files |= {name.replace("images", "masks"): mask() for name in names[:44]}
+    report = check(load(build(files), part_pattern=r"tile(\d+)_" if known else None))
+    crossing = [p for p in report.problems if p.code == "part-in-splits"]
+    assert len(crossing) == 24
+    assert {p.severity for p in crossing} == {"error" if known else "warning"}
+
+
+def test_nothing_defective_or_nothing_good(build: Build, sound: Files, mask: Make) -> None:
+    only_good = {k: v for k, v in sound.items() if k.startswith("images")} | {"masks/00.png": mask(0)}
+    assert found(check(load(build(only_good)))) == [("error", "no-defective", None)]
+
+
+def test_nothing_good(build: Build, sound: Files) -> None:
+    only_defective = {k: v for k, v in sound.items() if int(k[-6:-4]) < 20}
+    assert found(check(load(build(only_defective)))) == [("warning", "no-good", None)]
+
+
+def test_too_few_defective_parts(build: Build, sound: Files) -> None:
+    del sound["masks/00.png"]
+    report = check(load(build(sound)))
+    assert found(report) == [("warning", "few-defective", None)]
+    assert "only 19 defective parts" in report.problems[0].message
+
+
+def test_different_depths(build: Build, sound: Files, picture: Make) -> None:
+    sound["images/39.png"] = picture(1).astype(np.uint16)
+    assert ("error", "mixed-depth", None) in found(check(load(build(sound))))
+
+
+def test_colour_files_that_hold_gray_are_told_from_colour(build: Build, sound: Files, picture: Make) -> None:
+    sound |= {"images/00.png": np.dstack([picture(0)] * 3), "images/01.png": picture(1, (30, 40, 3))}
+    assert check(load(build(sound))).channels == {"gray": 38, "colour that holds gray": 1, "colour": 1}
+
+
+def test_a_training_split_of_good_parts_is_said(build: Build, picture: Make, mask: Make) -> None:
+    files: Files = {f"train/good/{n}.png": picture(n) for n in range(5)}
+    files |= {f"test/crack/{n}.png": picture(50 + n) for n in range(25)}
+    files |= {f"ground_truth/crack/{n}_mask.png": mask() for n in range(25)}
+    report = check(load(build(files)))
+    assert found(report) == [("warning", "split-of-good", None)]
+    assert report.splits == {"train": {"good": 5, "defective": 0}, "test": {"good": 0, "defective": 25}}

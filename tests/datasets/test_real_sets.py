@@ -1,0 +1,101 @@
+"""The real sets: read right the first time, without an option."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from onspec.datasets.checking import check
+from onspec.datasets.dataset import Dataset
+from onspec.datasets.fingerprint import fingerprint
+from onspec.datasets.labels import load_mask
+from onspec.datasets.layouts import load
+from onspec.datasets.splitting import assign, leaks
+from onspec.domain import LayoutError, Split
+from onspec.imaging.reading import read_image
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def tiles(real_data: Path) -> Dataset:
+    return load(real_data / "magnetic_tile")
+
+
+@pytest.fixture(scope="module")
+def dagm(real_data: Path) -> Dataset:
+    return load(real_data / "dagm2007" / "Class1")
+
+
+def shares(dataset: Dataset) -> list[float]:
+    found = []
+    for sample in dataset.samples[::9]:
+        if sample.annotations:
+            height, width = read_image(sample.image).shape[:2]
+            found.append(float(load_mask(sample, (width, height)).mean()))
+    return found
+
+
+def test_dagm(dagm: Dataset) -> None:
+    assert (dagm.layout, dagm.good, dagm.defective, dagm.problems) == ("dagm", 140, 71, ())
+    counts = Counter((s.split, s.defective) for s in dagm.samples)
+    assert counts == {
+        (Split.TRAIN, False): 80,
+        (Split.TRAIN, True): 45,
+        (Split.TEST, False): 60,
+        (Split.TEST, True): 26,
+    }
+    split = assign(dagm)
+    assert Counter(split.values()) == {Split.TRAIN: 100, Split.VAL: 25, Split.TEST: 86}
+    assert all(split[s.name] is Split.TEST for s in dagm.samples if s.split is Split.TEST)
+    assert all(0.01 < share < 0.1 for share in shares(dagm))
+
+
+def test_dagm_by_the_folder_above(real_data: Path, dagm: Dataset) -> None:
+    above = load(real_data / "dagm2007")
+    assert [s.name for s in above.samples] == [f"Class1/{s.name}" for s in dagm.samples]
+    assert fingerprint(dagm, assign(dagm)).startswith("sha256:")
+
+
+def test_magnetic_tile(tiles: Dataset) -> None:
+    assert (tiles.layout, len(tiles.samples), tiles.defective, tiles.inverted) == ("masks", 1344, 392, False)
+    assert [(p.severity, p.code, p.file and p.file.split("/")[0]) for p in tiles.problems] == [
+        ("warning", "unlocated", "MT_Uneven")
+    ] * 4
+    assert all(0 < share < 0.6 for share in shares(tiles))
+
+
+def test_exposures_of_one_magnetic_tile_stay_together(tiles: Dataset) -> None:
+    by_name = {s.name: s for s in tiles.samples}
+    burst = [(1, 1810), (2, 1836), (3, 1855), (4, 1877), (5, 1903), (6, 1965)]
+    assert len({by_name[f"MT_Free/Imgs/exp{v}_num_{n}.jpg"].part for v, n in burst}) == 1
+    sizes = Counter(Counter(s.part for s in tiles.samples).values())
+    assert sizes[6] >= 200
+    assert max(sizes) <= 14
+    split = assign(tiles)
+    assert leaks(tiles.samples, split) == {}
+    assert sum(v is Split.TEST for v in split.values()) == pytest.approx(1344 / 4, rel=0.05)
+    kinds = Counter(s.name.split("/")[0] for s in tiles.samples if split[s.name] is Split.TEST)
+    assert len(kinds) == 6
+
+
+def test_weld(real_data: Path) -> None:
+    weld = load(real_data / "weld")
+    report = check(weld)
+    assert (weld.layout, weld.good, weld.defective) == ("masks", 0, 78)
+    assert report.labels.encodings == {"0/1": 78}
+    assert [(p.severity, p.code) for p in report.problems] == [("warning", "no-good")]
+    assert "78 names carry the ending of an augmenting export" in weld.parts_rule
+    assert set(assign(weld).values()) == set(Split)
+
+
+def test_membrane_is_inverted(real_data: Path) -> None:
+    membrane = load(real_data / "membrane")
+    assert (membrane.layout, membrane.defective, membrane.inverted) == ("masks", 30, True)
+    assert all(0.15 < share < 0.3 for share in shares(membrane))
+    assert set(assign(membrane).values()) == set(Split)
+
+
+def test_a_set_of_a_layout_that_is_not_read_yet_says_so(real_data: Path) -> None:
+    with pytest.raises(LayoutError, match="no known layout"):
+        load(real_data / "deeppcb")

@@ -1,0 +1,163 @@
+"""Label images of every encoding → 0 and 1."""
+
+import math
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from onspec.domain import LabelError
+from onspec.imaging.masks import binarise, decode_label, decode_mask, draw_ellipse, merge
+
+TRUTH = np.zeros((24, 32), np.uint8)
+TRUTH[6:14, 10:22] = 1
+
+
+def png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def palette_png(indices: NDArray[np.uint8], colours: list[tuple[int, int, int]]) -> bytes:
+    """A PNG of colour type 3, by the specification."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    height, width = indices.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    rows = b"".join(b"\x00" + row.tobytes() for row in indices)
+    palette = b"".join(bytes(c) for c in colours)
+    body = chunk(b"IHDR", header) + chunk(b"PLTE", palette) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("value", [1, 2, 31, 40, 127, 128, 254, 255])
+def test_two_values(value: int) -> None:
+    assert (decode_mask(png(TRUTH * np.uint8(value)), "m") == TRUTH).all()
+
+
+@pytest.mark.parametrize("value", [1, 255, 40000, 65535])
+def test_two_values_in_16_bit(value: int) -> None:
+    assert (decode_mask(png(TRUTH.astype(np.uint16) * np.uint16(value)), "m") == TRUTH).all()
+
+
+def test_nothing_and_everything() -> None:
+    assert decode_mask(png(TRUTH * np.uint8(0)), "m").sum() == 0
+    assert (decode_mask(png(np.full_like(TRUTH, 255)), "m") == 1).all()
+
+
+def test_class_codes_are_set_where_not_0() -> None:
+    codes = TRUTH.copy()
+    codes[6:10] *= 3
+    assert (decode_mask(png(codes), "m") == TRUTH).all()
+
+
+def test_gray_edges_are_cut_at_half_of_the_range() -> None:
+    assert binarise(np.array([[0, 60, 127, 128, 255]], np.uint8)).tolist() == [[0, 0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize("colour", [(128, 0, 0), (0, 64, 0), (0, 0, 255), (20, 20, 90)])
+def test_colours_on_black(colour: tuple[int, int, int]) -> None:
+    image = np.asarray(TRUTH[..., None] * np.array(colour, np.uint8), np.uint8)
+    assert (decode_mask(png(image), "m") == TRUTH).all()
+
+
+def test_classes_by_colour_are_all_set_however_dark() -> None:
+    image = np.zeros((*TRUTH.shape, 3), np.uint8)
+    image[6:10, 10:22] = (0, 0, 64)
+    image[10:14, 10:22] = (255, 255, 0)
+    assert (decode_mask(png(image), "m") == TRUTH).all()
+
+
+def test_rgba_on_a_transparent_ground_is_its_alpha() -> None:
+    image = np.dstack([np.full((*TRUTH.shape, 3), 200, np.uint8), TRUTH * np.uint8(255)])
+    assert (decode_mask(png(image), "m") == TRUTH).all()
+
+
+def test_opaque_rgba_is_its_colour() -> None:
+    image = np.dstack([TRUTH * np.uint8(255)] * 3 + [np.full_like(TRUTH, 255)])
+    assert (decode_mask(png(image), "m") == TRUTH).all()
+
+
+@pytest.mark.parametrize("ground", [(0, 0, 0), (224, 224, 192), (255, 255, 255)])
+def test_palette_indices_count_from_the_first_colour_as_ground(ground: tuple[int, int, int]) -> None:
+    indices = TRUTH.copy()
+    indices[6:10] *= 2
+    assert (decode_mask(palette_png(indices, [ground, (64, 0, 0), (0, 0, 30)]), "m") == TRUTH).all()
+
+
+def test_a_palette_of_grays_is_a_gray_picture() -> None:
+    grays = [(v, v, v) for v in range(256)]
+    soft = cv2.GaussianBlur(TRUTH * np.uint8(255), (0, 0), 1)
+    assert (decode_mask(palette_png(np.asarray(soft, np.uint8), grays), "m") == (soft > 127)).all()
+
+
+def test_a_jpeg_mask_is_cut_at_half_and_its_ringing_is_nothing() -> None:
+    data = cv2.imencode(".jpg", TRUTH * np.uint8(255), [cv2.IMWRITE_JPEG_QUALITY, 60])[1].tobytes()
+    assert (decode_mask(data, "m") == TRUTH).mean() > 0.98
+    faint = cv2.imencode(".jpg", TRUTH * np.uint8(6))[1].tobytes()
+    assert decode_mask(faint, "m").sum() == 0
+
+
+def test_inverted() -> None:
+    assert (decode_mask(png((1 - TRUTH) * np.uint8(255)), "m", inverted=True) == TRUTH).all()
+
+
+def test_the_values_come_along() -> None:
+    mask, raw = decode_label(png(TRUTH * np.uint8(7)), "m")
+    assert (mask == TRUTH).all()
+    assert np.unique(raw).tolist() == [0, 7]
+
+
+@given(st.binary(max_size=100))
+def test_what_is_no_image_is_refused_by_name(data: bytes) -> None:
+    with pytest.raises(LabelError, match=r"m\.png: label image cannot be decoded"):
+        decode_mask(b"#" + data, "m.png")
+
+
+def test_instances_are_merged_without_changing_them() -> None:
+    other = np.zeros_like(TRUTH)
+    other[0, 0] = 1
+    assert merge([TRUTH, other]).sum() == TRUTH.sum() + 1
+    assert TRUTH[0, 0] == 0
+
+
+@given(
+    x=st.floats(40, 60), y=st.floats(40, 60), a=st.floats(3, 35), ratio=st.floats(0.2, 1), angle=st.floats(-360, 360)
+)
+def test_an_ellipse_has_its_area_and_lies_around_its_centre(
+    x: float, y: float, a: float, ratio: float, angle: float
+) -> None:
+    mask = np.zeros((100, 100), np.uint8)
+    draw_ellipse(mask, (x, y), (a, a * ratio), angle)
+    area = math.pi * a * a * ratio
+    assert abs(int(mask.sum()) - area) <= 0.1 * area + 4 * math.sqrt(area) * 0.5 + 2
+    rows, columns = np.nonzero(mask)
+    assert (columns.mean(), rows.mean()) == (pytest.approx(x, abs=1), pytest.approx(y, abs=1))
+
+
+def test_an_ellipse_turns_from_x_towards_y() -> None:
+    mask = np.zeros((100, 100), np.uint8)
+    draw_ellipse(mask, (50, 50), (30, 5), 45)
+    assert mask[68, 68] == 1
+    assert mask[32, 68] == 0
+
+
+def test_an_ellipse_over_the_border_is_cut_and_one_outside_draws_nothing() -> None:
+    mask = np.zeros((20, 20), np.uint8)
+    draw_ellipse(mask, (0, 0), (5, 5), 0)
+    assert (mask[0, :6].tolist(), mask[0, 6]) == ([1] * 6, 0)
+    before = mask.copy()
+    draw_ellipse(mask, (200, -300), (5, 5), 0)
+    assert (mask == before).all()
+
+
+def test_the_smallest_ellipse_is_a_pixel() -> None:
+    mask = np.zeros((9, 9), np.uint8)
+    draw_ellipse(mask, (4.5, 3.5), (0.1, 0.1), 0)
+    assert mask.sum() == 1

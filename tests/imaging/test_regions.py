@@ -1,0 +1,150 @@
+"""Score maps → image scores and measured defects."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+
+from onspec.domain import Defect, ScoreMap
+from onspec.imaging.regions import find_defects, find_regions, image_score, peak_field
+
+maps = arrays.arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.floats(0, 1, width=32))
+windows = st.sampled_from([1, 3, 5, 9])
+
+
+def drawn(mask: NDArray[np.uint8], score: float = 0.9) -> ScoreMap:
+    """A map with this score where the mask is set."""
+    return ScoreMap((mask * score).astype(np.float32))
+
+
+def only(score_map: ScoreMap) -> Defect:
+    """The one defect of a map."""
+    (defect,) = find_defects(score_map, pixel_threshold=0.5, floor=0.5, window=1)
+    return defect
+
+
+@given(maps, windows)
+def test_a_score_is_no_higher_than_the_map_and_no_lower_than_its_least(values: NDArray[np.float32], w: int) -> None:
+    field = peak_field(ScoreMap(values), w)
+    assert (field <= values).all()
+    assert image_score(ScoreMap(values), w) >= float(values.min())
+    assert image_score(ScoreMap(values), 1) == float(values.max())
+
+
+@given(maps, windows, st.data())
+def test_raising_a_pixel_lowers_no_score(values: NDArray[np.float32], w: int, data: st.DataObject) -> None:
+    raised = values.copy()
+    y, x = (data.draw(st.integers(0, side - 1)) for side in values.shape)
+    raised[y, x] = 1.0
+    assert (peak_field(ScoreMap(raised), w) >= peak_field(ScoreMap(values), w) - 1e-6).all()
+
+
+@pytest.mark.parametrize("at", [(10, 10), (0, 0), (0, 10), (31, 31)])
+def test_one_hot_pixel_is_no_defect_and_an_area_is(at: tuple[int, int]) -> None:
+    hot = np.zeros((32, 32), np.float32)
+    hot[at] = 1.0
+    assert image_score(ScoreMap(hot), 5) == pytest.approx(1 / 25, abs=1e-5)
+    hot[8:13, 8:13] = 1.0
+    assert image_score(ScoreMap(hot), 5) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_an_area_keeps_its_score_beside_a_hot_pixel() -> None:
+    values = np.zeros((9, 9), np.float32)
+    values[3:6, 3:6] = 0.6
+    values[5, 5] = 1.0
+    assert image_score(ScoreMap(values), 3) == pytest.approx(0.6)
+
+
+def test_a_plateau_at_the_threshold_reaches_it() -> None:
+    for score in (0.1, 0.3, 0.7, 0.9):
+        values = np.full((40, 40), score, np.float32)
+        assert image_score(ScoreMap(values), 7) == float(np.float32(score))
+
+
+@given(maps, windows, st.floats(0.01, 1), st.floats(0.01, 1))
+def test_a_score_over_the_floor_has_its_region(values: NDArray[np.float32], w: int, pixel: float, floor: float) -> None:
+    floor = min(floor, pixel)
+    score_map = ScoreMap(values)
+    defects = find_defects(score_map, pixel_threshold=pixel, floor=floor, window=w)
+    score = image_score(score_map, w)
+    if score >= floor:
+        assert defects[0].score == score
+    assert all(floor <= d.score + 1e-6 and d.score <= score for d in defects)
+    assert [d.score for d in defects] == sorted((d.score for d in defects), reverse=True)
+
+
+@given(maps, st.floats(0.01, 1))
+def test_the_regions_are_the_pixels_at_or_over_the_threshold(values: NDArray[np.float32], pixel: float) -> None:
+    regions = find_regions(ScoreMap(values), pixel_threshold=pixel, floor=pixel, window=1)
+    covered = np.zeros(values.shape, int)
+    for region in regions:
+        x, y, w, h = region.defect.bbox
+        assert region.mask.shape == (h, w)
+        assert int(region.mask.sum()) == region.defect.area_px
+        covered[y : y + h, x : x + w] += region.mask
+    assert (covered == (values >= np.float32(pixel))).all()
+
+
+def test_regions_touch_over_a_corner() -> None:
+    values = np.zeros((10, 10), np.uint8)
+    values[2:4, 2:4] = values[4:6, 4:6] = 1
+    assert only(drawn(values)).area_px == 8
+
+
+def test_a_faint_region_is_outlined_at_the_floor_and_a_strong_one_at_the_threshold() -> None:
+    values = np.zeros((20, 40), np.float32)
+    values[5:15, 5:15] = 0.4
+    values[5:15, 25:35] = 0.4
+    values[8:10, 28:30] = 0.9
+    strong, faint = find_defects(ScoreMap(values), pixel_threshold=0.5, floor=0.3, window=1)
+    assert (strong.area_px, faint.area_px) == (4, 100)
+
+
+def test_the_measures_of_a_rectangle() -> None:
+    mask = np.zeros((30, 40), np.uint8)
+    mask[5:11, 10:34] = 1
+    defect = only(drawn(mask))
+    assert defect.bbox == (10, 5, 24, 6)
+    assert defect.centroid == (21.5, 7.5)
+    assert (defect.area_px, defect.length_px, defect.width_px, defect.elongation) == (144, 24, 6, 4)
+    assert defect.orientation_deg == 0
+    assert set(defect.polygon) == {(10, 5), (33, 5), (33, 10), (10, 10)}
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (1, 9), (9, 1)])
+def test_thin_defects_have_the_width_of_a_pixel(shape: tuple[int, int]) -> None:
+    mask = np.zeros((20, 20), np.uint8)
+    mask[4 : 4 + shape[0], 4 : 4 + shape[1]] = 1
+    defect = only(drawn(mask))
+    assert (defect.length_px, defect.width_px) == (max(shape), 1)
+    assert defect.orientation_deg == (90 if shape == (9, 1) else 0)
+
+
+@pytest.mark.parametrize("angle", [0, 20, 45, 70, 90, 110, 135, 160])
+def test_the_orientation_is_counter_clockwise_as_seen(angle: int) -> None:
+    mask = np.zeros((200, 200), np.uint8)
+    cv2.ellipse(mask, (100, 100), (70, 12), -angle, 0, 360, 1, -1)  # OpenCV turns clockwise as seen
+    defect = only(drawn(mask))
+    difference = abs(defect.orientation_deg - angle) % 180
+    assert min(difference, 180 - difference) < 4
+    assert defect.length_px == pytest.approx(141, rel=0.06)
+    assert defect.width_px == pytest.approx(25, rel=0.12)
+
+
+def test_a_region_with_a_hole_keeps_its_area_and_outer_outline() -> None:
+    mask = np.zeros((30, 30), np.uint8)
+    mask[5:25, 5:25] = 1
+    mask[10:20, 10:20] = 0
+    defect = only(drawn(mask))
+    assert defect.area_px == 300
+    assert set(defect.polygon) == {(5, 5), (24, 5), (24, 24), (5, 24)}
+
+
+def test_many_specks_are_all_found() -> None:
+    values = np.zeros((128, 128), np.float32)
+    values[::2, ::2] = 0.8
+    assert len(find_defects(ScoreMap(values), pixel_threshold=0.5, floor=0.5, window=1)) == 64 * 64
+    assert find_defects(ScoreMap(values), pixel_threshold=0.5, floor=0.5, window=5) == []

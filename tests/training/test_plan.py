@@ -89,7 +89,7 @@ def test_a_plan_comes_back_from_its_file(network: str, tmp_path: Path) -> None:
     ("edit", "sentence"),
     [
         (("crop: 256", "crop: 250"), "multiple of the network's stride"),
-        (("batch: 8", "batch: none"), "batch"),
+        (("batch: 4", "batch: none"), "batch"),
         (("network: unet-lite", "network: resnet"), "Unknown network 'resnet'; choose unet-lite, unet-deck"),
         (("crop: 256", "crops: 256"), "crops"),
         (("crop: 256", "crop: [256"), "not valid YAML"),

@@ -51,6 +51,7 @@ def command(
     from onspec.imaging.writing import write_bytes
     from onspec.recipe.reading import open_package
     from onspec.runtime.inspector import Inspector
+    from onspec.training import curves
 
     started = time.monotonic()
     require_evaluate("onspec evaluate")
@@ -65,13 +66,13 @@ def command(
             pass
         seconds = time.monotonic() - started
         origin = _provenance(inspector, dataset, selection, seconds, _line(recipe, data, split, out))
-        notes = _notes(package, dataset, selection, split, origin.fingerprint)
+        notes = _notes(package, selection, split, origin.fingerprint)
         metrics = evaluator.metrics(package.recipe.task, split)
         metrics = metrics.model_copy(update={"notes": notes, "provenance": origin})
         write_bytes(out / "metrics.json", metrics.to_json().encode())
         write_bytes(out / "predictions.csv", _table(evaluator.results).encode("utf-8", "backslashreplace"))
         pictures = _pictures(inspector, selection)
-        given = ReportInput(package.recipe.name, evaluator.results, metrics, pictures, _curves(recipe))
+        given = ReportInput(package.recipe.name, evaluator.results, metrics, pictures, curves.read(recipe))
         write_report(out / "report.html", given)
     typer.echo(metrics.to_json(), nl=False) if json_output else _print(metrics)
     talk(f"report: {out / 'report.html'}")
@@ -92,25 +93,10 @@ def _line(recipe: Path, data: Path, split: str, out: Path) -> str:
     return shlex.join(["onspec", "evaluate", str(recipe), str(data), "--split", split, "--out", str(out)])
 
 
-def _curves(recipe: Path) -> list[dict[str, object]]:
-    """The learning curves that a run keeps; a recipe file has none."""
-    import json
-
-    path = recipe / "curves.jsonl"
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text("utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:  # a line that a kill cut off
-            break
-    return rows
-
-
 def _pictures(inspector: "Inspector", selection: "Selection") -> "Picture":
     """Draws one result's image, read and judged again: only a few are shown, and none has to be kept until then."""
     from onspec.cli.labelled import truth_of
+    from onspec.domain import LabelError
     from onspec.evaluation.gallery import draw
 
     samples = {sample.name: sample for sample in selection.samples}
@@ -120,15 +106,16 @@ def _pictures(inspector: "Inspector", selection: "Selection") -> "Picture":
         again = inspector.inspect_file(sample.image)
         if again.image is None or not again.maps:
             return None
-        truth = truth_of(sample, again, inspector.recipe.classes)
+        try:
+            truth = truth_of(sample, again, inspector.recipe.classes)
+        except LabelError:  # it could be read a moment ago
+            return None
         return draw(again.image, again.maps, truth, inspector.recipe.thresholds)
 
     return picture
 
 
-def _notes(
-    package: "Package", dataset: "Dataset", selection: "Selection", split: str, fingerprint: str
-) -> tuple[str, ...]:
+def _notes(package: "Package", selection: "Selection", split: str, fingerprint: str) -> tuple[str, ...]:
     """What a reader must know before believing the figures."""
     notes = []
     learned = package.recipe.provenance.data
@@ -142,11 +129,9 @@ def _notes(
         notes.append(f"{use}: the figures are better than new parts will give. Judge the recipe by its test images.")
     if learned is not None and not selection.known and not same:
         notes.append(
-            f"The recipe was not made from these images as they are split here ({selection.rule}). If it was trained "
-            "on some of them, the figures are better than new parts will give."
+            "The recipe does not tell which of these images it was trained on. If there are some among them, the "
+            "figures are better than new parts will give."
         )
-    if not dataset.parts_known:
-        notes.append(f"Which images show one part was guessed: {dataset.parts_rule}.")
     return tuple(notes)
 
 
@@ -226,4 +211,4 @@ def _span(rate: "Rate") -> str:
 
     if rate.low is None or rate.high is None:
         return ""
-    return f" ({rate.confidence:.0%} interval {percent(rate.low)} to {percent(rate.high)})"
+    return f" ({rate.confidence * 100:g} % interval {percent(rate.low)} to {percent(rate.high)})"

@@ -6,7 +6,7 @@ import io
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ SPLITS = ("train", "val", "test", "all")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The samples of a split, the assignment they come from, and the sentence that says where that comes from.
+    """The samples of a split, the assignment they come from, and the sentence that says who made that.
 
     `known` says that the recipe itself tells which images its network was trained and chosen on.
     """
@@ -62,14 +62,20 @@ def select(dataset: "Dataset", package: "Package", split: str, split_file: Path 
 
     if split not in SPLITS:
         raise UsageError(f"Unknown split {split!r}; choose {', '.join(SPLITS)}")
-    assignment, rule, known = _assignment(dataset, package, split, split_file)
-    samples = tuple(s for s in dataset.samples if split in ("all", assignment[s.name]))
+    chosen = _chosen(dataset, package, split, split_file)
+    parts = {} if dataset.parts_known else chosen.parts
+    samples = tuple(
+        replace(s, part=parts.get(s.name, s.part))
+        for s in dataset.samples
+        if split in ("all", chosen.assignment[s.name])
+    )
     if not samples:
-        there = sorted({str(value) for value in assignment.values()})
+        there = sorted({str(value) for value in chosen.assignment.values()})
         raise SplitError(
-            f"{dataset.root}: the {split} split has no image ({rule}); choose --split {', '.join(there)} or all"
+            f"{dataset.root}: the {split} split has no image ({chosen.rule}); choose --split {', '.join(there)} or all"
         )
-    return Selection(samples, assignment, rule, known)
+    told = dataset.parts_rule if dataset.parts_rule.startswith("parts") else f"parts {dataset.parts_rule}"
+    return Selection(samples, chosen.assignment, f"{chosen.rule}; {told}", chosen.known)
 
 
 def judge_all(
@@ -119,28 +125,37 @@ def truth_of(sample: "Sample", result: "Result", classes: tuple[str, ...]) -> "N
     return load_mask(sample, (result.image.shape[1], result.image.shape[0]), classes)
 
 
-def _assignment(
-    dataset: "Dataset", package: "Package", split: str, split_file: Path | None
-) -> tuple[dict[str, "Split"], str, bool]:
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Who is in which split by what rule, and which parts the file that says so tells apart."""
+
+    assignment: dict[str, "Split"]
+    rule: str
+    known: bool = False
+    parts: dict[str, str] = field(default_factory=dict)
+
+
+def _chosen(dataset: "Dataset", package: "Package", split: str, split_file: Path | None) -> _Chosen:
     from onspec.datasets.splitting import assign, read_split
     from onspec.domain import Split
 
     if split_file is not None:
-        return read_split(split_file, dataset), f"split by {split_file}", False
+        assignment = read_split(split_file, dataset)
+        return _Chosen(assignment, f"split by {split_file}", parts=_parts(split_file, dataset))
     carried = _carried(dataset, package)
     if carried is not None:
         return carried
     own = {s.name: s.split for s in dataset.samples if s.split is not None}
     if len(own) == len(dataset.samples):
-        return own, "the data set's own split; the recipe was not made from these images", False
+        return _Chosen(own, "the data set's own split, which is not the recipe's")
     if split == "all":
-        return dict.fromkeys((s.name for s in dataset.samples), Split.TEST), "all images of the set", False
+        return _Chosen(dict.fromkeys((s.name for s in dataset.samples), Split.TEST), "all images of the set")
     seed = package.recipe.provenance.training.get("seed", 0)
-    rule = "the recipe does not say how these images were split, so they were split anew; --split all takes all of them"
-    return assign(dataset, seed=seed if isinstance(seed, int) else 0), rule, False
+    rule = "split anew, as the recipe knows none of these images; --split all takes every one"
+    return _Chosen(assign(dataset, seed=seed if isinstance(seed, int) else 0), rule)
 
 
-def _carried(dataset: "Dataset", package: "Package") -> tuple[dict[str, "Split"], str, bool] | None:
+def _carried(dataset: "Dataset", package: "Package") -> _Chosen | None:
     """The split of the recipe, if it knows any image of the set."""
     from onspec.datasets.splitting import read_split
     from onspec.domain import SplitError
@@ -151,16 +166,22 @@ def _carried(dataset: "Dataset", package: "Package") -> tuple[dict[str, "Split"]
         path = Path(folder) / "split.csv"
         path.write_bytes(package.split_csv)
         try:
-            return read_split(path, dataset), "as the recipe's network was trained", True
+            assignment = read_split(path, dataset)
+            return _Chosen(assignment, "split as for training", True, _parts(path, dataset))
         except SplitError:
             listed = _listed(package.split_csv)
     known = {s.name: listed[s.name] for s in dataset.samples if s.name in listed}
     if not known:
         return None
-    assignment = _extended(dataset, known)
     new = len(dataset.samples) - len(known)
-    rule = f"as the recipe's network was trained; {new} images that it does not know go with their part, else to test"
-    return assignment, rule, True
+    rule = f"split as for training; {new} images that were not there then go with their part, else to test"
+    return _Chosen(_extended(dataset, known), rule, True)
+
+
+def _parts(path: Path, dataset: "Dataset") -> dict[str, str]:
+    from onspec.datasets.split_file import read
+
+    return read(path, [s.name for s in dataset.samples]).parts
 
 
 def _listed(split_csv: bytes) -> dict[str, "Split"]:

@@ -7,7 +7,7 @@ score lower exceeds R with probability P(Binomial(n, R) ≤ k − 1) at most. Ti
 
 import math
 
-from onspec.domain import MissingExtraError, UsageError
+from onspec.domain import EvidenceError, MissingExtraError, UsageError
 
 
 def check_claim(max_escape_rate: float, confidence: float) -> None:
@@ -26,8 +26,23 @@ def check_claim(max_escape_rate: float, confidence: float) -> None:
         )
 
 
+def rank_for(parts: int, max_escape_rate: float, confidence: float) -> int:
+    """The largest k for which a threshold at the k-th lowest of `parts` defective scores supports the claim.
+
+    Raises:
+        EvidenceError: none does; says how many more parts it takes.
+        UsageError: a claim that no data could support.
+        MissingExtraError: scipy is not installed.
+    """
+    check_claim(max_escape_rate, confidence)
+    rank = rank_allowed(parts, max_escape_rate, confidence)
+    if rank == 0:
+        raise EvidenceError(_too_few(parts, max_escape_rate, confidence))
+    return rank
+
+
 def rank_allowed(parts: int, max_escape_rate: float, confidence: float) -> int:
-    """The largest k for which a threshold at the k-th lowest defective score supports the claim; 0 for none.
+    """The largest k of `rank_for`; 0 for none.
 
     Raises:
         MissingExtraError: scipy is not installed.
@@ -54,3 +69,27 @@ def parts_needed(max_escape_rate: float, confidence: float) -> int:
 def best_rate(parts: int, confidence: float) -> float:
     """The lowest escape rate that `parts` defective parts can bound if none is missed; 1 for no part."""
     return 1.0 if parts == 0 else -math.expm1(math.log1p(-confidence) / parts)
+
+
+def _too_few(parts: int, max_escape_rate: float, confidence: float) -> str:
+    needed = parts_needed(max_escape_rate, confidence)
+    best = f"support at best {_over(best_rate(parts, confidence), max_escape_rate)}" if parts else "support nothing"
+    return (
+        f"The data cannot support an escape rate of at most {percent(max_escape_rate)} with {percent(confidence)} "
+        f"confidence: {parts} defective part{'' if parts == 1 else 's'} {best}; it takes {needed} defective parts "
+        f"without a miss, {needed - parts} more"
+    )
+
+
+def percent(share: float) -> str:
+    """`1 %`, `0.05 %`: a share that the user gave."""
+    return f"{share * 100.0:.6g} %"
+
+
+def _over(share: float, limit: float) -> str:
+    """`4.1 %`: two digits, or as many as it takes to show that the share is over the limit."""
+    for digits in range(2, 16):
+        shown = f"{share * 100.0:.{digits}g}"
+        if float(shown) > limit * 100.0:
+            break
+    return f"{shown} %"

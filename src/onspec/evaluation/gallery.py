@@ -16,9 +16,9 @@ from onspec.imaging.regions import image_score
 from onspec.imaging.writing import encode_image
 
 SIDE = 640
-"""Width and height of a picture are at most this, px."""
+"""The longer side of a picture, px."""
 
-_LEAST, _MARGIN = 320, 48
+_MARGIN, _QUALITY = 48, 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _wrong(
 
 
 def draw(image: Image, maps: Sequence[ScoreMap], truth: NDArray[np.uint8] | None, thresholds: Thresholds) -> bytes:
-    """JPEG of the image with truth and marks outlined, around them where the image is large, at most `SIDE` px.
+    """JPEG of the image with truth and marks outlined, around them where the image is large.
 
     What is marked is what Dice is computed from; where nothing is, but the image is NG, its faint regions.
     """
@@ -86,7 +86,7 @@ def draw(image: Image, maps: Sequence[ScoreMap], truth: NDArray[np.uint8] | None
     size = (picture.shape[1], picture.shape[0])
     for mask, colour in ((labelled, TRUTH), (marked, PREDICTION)):
         outline_mask(picture, _resized(mask[window], size), colour)
-    return encode_image(picture, ".jpg")
+    return encode_image(picture, ".jpg", quality=_QUALITY)
 
 
 def _around(wanted: NDArray[np.bool_]) -> tuple[slice, slice]:
@@ -103,9 +103,8 @@ def _around(wanted: NDArray[np.bool_]) -> tuple[slice, slice]:
 
 
 def _fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Shrunk to `SIDE`, or enlarged where it would be a stamp."""
-    longer = max(picture.shape[:2])
-    scale = SIDE / longer if longer > SIDE else max(1.0, _LEAST / longer)
+    """Shrunk or enlarged to `SIDE`, so that outlines are equally thick in all of them."""
+    scale = SIDE / max(picture.shape[:2])
     size = [max(1, round(side * scale)) for side in (picture.shape[1], picture.shape[0])]
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return np.ascontiguousarray(cv2.resize(picture, size, interpolation=way), np.uint8)

@@ -1,7 +1,6 @@
 """The operating point: by least cost at the end of a training, or by a bound on the escape rate."""
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from onspec.decision.thresholds import Thresholds
 from onspec.domain import EvidenceError, ScoreMap
-from onspec.evaluation.evidence import best_rate, check_claim, parts_needed, rank_allowed
+from onspec.evaluation.evidence import percent, rank_for
 from onspec.evaluation.ranking import average_precision
 from onspec.evaluation.results import ImageResult, by_part
 from onspec.evaluation.score_bins import EDGES, histogram
@@ -170,39 +169,31 @@ class Bounded:
     @property
     def claim(self) -> str:
         """What is claimed, as a sentence's beginning."""
-        rate, confidence = _percent(self.max_escape_rate), _percent(self.confidence)
+        rate, confidence = percent(self.max_escape_rate), percent(self.confidence)
         return f"at most {rate} of defective parts escape, with {confidence} confidence"
 
 
 def bounded(results: Iterable[ImageResult], max_escape_rate: float, confidence: float) -> Bounded:
-    """The highest threshold of which the parts prove that at most `max_escape_rate` of defective parts score under it.
+    """The threshold with the fewest false rejects of those of which the parts prove that at most `max_escape_rate` of
+    all defective parts score under them; of equal ones that with the fewest escapes.
 
-    Parts are counted, not images: several images of one part are no independent evidence. An image that could not be
-    judged leaves its part out, unless another of its images decides.
+    Parts are counted, not images: several images of one part are no independent evidence.
 
     Raises:
         EvidenceError: the defective parts are too few for the claim, or too many of them score 0.
         UsageError: a claim that no data could support.
     """
-    check_claim(max_escape_rate, confidence)
-    scored: defaultdict[bool, list[float]] = defaultdict(list)
-    for part in by_part(results):
-        if part.score is not None:
-            scored[part.defective].append(part.score)
-    bad, good = np.sort(np.array(scored[True], np.float64)), np.array(scored[False], np.float64)
-    rank = rank_allowed(len(bad), max_escape_rate, confidence)
-    if rank == 0:
-        raise EvidenceError(_too_few(len(bad), max_escape_rate, confidence))
+    good, bad = part_scores(results)
+    rank = rank_for(len(bad), max_escape_rate, confidence)
     limit = float(bad[rank - 1])
     if limit <= 0.0:
         raise EvidenceError(
-            f"The data cannot support an escape rate of at most {_percent(max_escape_rate)} with "
-            f"{_percent(confidence)} confidence: {int((bad <= 0).sum())} of {len(bad)} defective parts score 0, as a "
+            f"The data cannot support an escape rate of at most {percent(max_escape_rate)} with "
+            f"{percent(confidence)} confidence: {int((bad <= 0).sum())} of {len(bad)} defective parts score 0, as a "
             "surface without any sign of a defect does, so the threshold would reject every part; check their labels, "
             "or train again with them"
         )
-    lower = np.concatenate([[0.0], bad[bad < limit], good[good < limit]]).max()
-    image = middle(float(lower), limit)
+    image = middle(*_gap_under(limit, good, bad))
     return Bounded(
         image=image,
         max_escape_rate=max_escape_rate,
@@ -215,28 +206,29 @@ def bounded(results: Iterable[ImageResult], max_escape_rate: float, confidence: 
     )
 
 
-def _too_few(parts: int, max_escape_rate: float, confidence: float) -> str:
-    needed = parts_needed(max_escape_rate, confidence)
-    best = f"support at best {_over(best_rate(parts, confidence), max_escape_rate)}" if parts else "support nothing"
-    return (
-        f"The data cannot support an escape rate of at most {_percent(max_escape_rate)} with {_percent(confidence)} "
-        f"confidence: {parts} defective part{'' if parts == 1 else 's'} {best}; it takes {needed} defective parts "
-        f"without a miss, {needed - parts} more"
-    )
+def _gap_under(limit: float, good: Floats, bad: Floats) -> tuple[float, float]:
+    """The gap in which a threshold of at most `limit` has the fewest false rejects, and then the fewest escapes.
+
+    It begins at the highest good score under the limit, and ends at the defective score that follows: a higher
+    threshold would let defective parts go and spare no good one. Without good parts it ends at the limit.
+    """
+    if len(good) == 0:
+        return float(bad[bad < limit].max(initial=0.0)), limit
+    low = float(good[good < limit].max(initial=0.0))
+    return low, float(bad[bad > low].min())
 
 
-def _percent(share: float) -> str:
-    """`1 %`, `0.05 %`: a figure that the user gave."""
-    return f"{share * 100.0:.6g} %"
+def part_scores(results: Iterable[ImageResult]) -> tuple[Floats, Floats]:
+    """Scores of the good and of the defective parts, rising.
 
-
-def _over(share: float, limit: float) -> str:
-    """`4.1 %`: two digits, or as many as it takes to show that the share is over the limit."""
-    for digits in range(2, 16):
-        shown = f"{share * 100.0:.{digits}g}"
-        if float(shown) > limit * 100.0:
-            break
-    return f"{shown} %"
+    A part of which an image could not be judged is left out, whatever its other images say: to keep it only where they
+    reject it would prefer high scores.
+    """
+    results = list(results)
+    incomplete = {result.part for result in results if result.score is None}
+    parts = [part for part in by_part(results) if part.part not in incomplete]
+    good, bad = ([part.score or 0.0 for part in parts if part.defective is kind] for kind in (False, True))
+    return np.sort(np.array(good, np.float64)), np.sort(np.array(bad, np.float64))
 
 
 def _shown(figure: float | None, decimals: int) -> str:

@@ -23,27 +23,21 @@ _TICKS = (1e-6, 1e-4, 0.01, 0.1, 0.5, 0.9, 0.99, 0.9999, 1 - 1e-6)
 _TICK_TEXTS = ("0", "0.0001", "0.01", "0.1", "0.5", "0.9", "0.99", "0.9999", "1")
 
 
-def learning_curves(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Loss and Dice (and AP) over the steps, from the lines of a run's curves.jsonl.
+def learning_curves(rows: Sequence[Mapping[str, Any]]) -> tuple[bytes, bytes]:
+    """Loss, and Dice with AP, over the steps, from the lines of a run's curves.jsonl.
 
     Raises:
         MissingExtraError: matplotlib is not installed; so for every diagram.
     """
-    figure = _figure(9.0, 3.1)
-    left, right = figure.subplots(1, 2)
-    _lines(left, rows, {"loss": ("training loss", GOOD)})
-    _lines(
-        right,
-        rows,
-        {
-            "dice_train": ("Dice, training", "#8fb3c6"),
-            "val_dice": ("Dice, validation", GOOD),
-            "val_ap": ("AP, validation", DEFECTIVE),
-        },
-    )
-    left.set_ylim(bottom=0)
-    right.set_ylim(0, 1.03)
-    return _svg(figure)
+    loss, quality = _figure(4.4, 3.0), _figure(4.4, 3.0)
+    _lines(loss, rows, {"loss": ("loss, training", GOOD)}).set_ylim(bottom=0)
+    series = {
+        "dice_train": ("Dice, training", "#8fb3c6"),
+        "val_dice": ("Dice, validation", GOOD),
+        "val_ap": ("AP, validation", DEFECTIVE),
+    }
+    _lines(quality, rows, series).set_ylim(-0.01, 1.03)
+    return _svg(loss), _svg(quality)
 
 
 def score_histogram(good: Scores, defective: Scores, threshold: float) -> bytes:
@@ -73,7 +67,7 @@ def score_histogram(good: Scores, defective: Scores, threshold: float) -> bytes:
     )  # fmt: skip
     panels[1].set_xticks([float(_logit(tick)) for tick in _TICKS], _TICK_TEXTS)
     panels[1].set_xlim(edges[0] - 0.3, edges[-1] + 0.3)
-    panels[1].set_xlabel("score (left of the line OK, from the line on NG)")
+    panels[1].set_xlabel("score (from the line on: NG)")
     return _svg(figure)
 
 
@@ -82,6 +76,8 @@ def precision_recall_curve(defective: NDArray[np.bool_], score: Scores, threshol
     if not defective.any() or defective.all():
         return None
     precision, recall, _ = precision_recall(defective, score)
+    end = int(np.argmax(recall >= 1.0 - 1e-9)) + 1  # once all are found, a lower threshold only rejects more
+    precision, recall = precision[:end], recall[:end]
     figure = _figure(4.4, 3.4)
     axes = figure.subplots()
     axes.step(np.append(0.0, recall), np.append(precision[0], precision), where="pre", color=GOOD, linewidth=1.8)
@@ -103,7 +99,8 @@ def _logit(score: float | Scores) -> Scores:
     return np.asarray(np.log(clipped / (1 - clipped)), np.float64)
 
 
-def _lines(axes: "Axes", rows: Sequence[Mapping[str, Any]], series: Mapping[str, tuple[str, str]]) -> None:
+def _lines(figure: "Figure", rows: Sequence[Mapping[str, Any]], series: Mapping[str, tuple[str, str]]) -> "Axes":
+    axes = figure.subplots()
     for key, (label, colour) in series.items():
         points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
         if points:
@@ -114,6 +111,7 @@ def _lines(axes: "Axes", rows: Sequence[Mapping[str, Any]], series: Mapping[str,
     if axes.lines:
         axes.legend(frameon=False)
     _plain(axes)
+    return axes
 
 
 def _plain(axes: "Axes") -> None:

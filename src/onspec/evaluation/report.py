@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class ReportInput:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A figure in large type with its name and what has to be known about it; `level` is ok, bad or empty."""
+    """A figure in large type with its name and what has to be known about it; `level` is ok, bad, wide or empty."""
 
     name: str
     figure: str
@@ -70,7 +70,7 @@ def render(given: ReportInput) -> str:
     return environment.from_string(source).render(
         name=given.name,
         metrics=given.metrics,
-        tiles=tiles(given.metrics),
+        tiles=[replace(tile, note=tile.note.replace(" %", "\u00a0%")) for tile in tiles(given.metrics)],
         diagrams=_diagrams(given),
         groups=_groups(given),
         errors=errors[:_MOST_ERRORS],
@@ -81,23 +81,25 @@ def render(given: ReportInput) -> str:
 
 def tiles(metrics: Metrics) -> list[Tile]:
     """The figures that matter, in the order in which they matter."""
-    images, image, pixel, thresholds = metrics.images, metrics.image, metrics.pixel, metrics.thresholds
+    images, image, pixel, found = metrics.images, metrics.image, metrics.pixel, metrics.detection
+    regions = f"{found.reported_right} of {found.reported} marked regions lie on a label; region F1 {number(found.f1)}"
     errors = f"; {metrics.errors} could not be judged" if metrics.errors else ""
     ranked = f"1 would rank every defective image above every good one; AUROC {number(image.auroc)}"
     outlined = f"mean over {pixel.images} defective images; IoU {number(pixel.iou)}, AUPRO {number(pixel.aupro)}"
+    basis = metrics.thresholds.basis or "how it was chosen is not recorded"
+    escapes = _share(image.escape_rate, image.reviews_defective)
+    rejects = _share(image.false_reject_rate, image.reviews_good)
     return [
-        Tile("Escapes", f"{image.escapes} of {images.defective}", _share(image.escape_rate), _level(image.escapes)),
-        Tile(
-            "False rejects", f"{image.false_rejects} of {images.good}", _share(image.false_reject_rate),
-            _level(image.false_rejects),
-        ),
+        Tile("Escapes", f"{image.escapes} of {images.defective}", escapes, _level(image.escapes)),
+        Tile("False rejects", f"{image.false_rejects} of {images.good}", rejects, _level(image.false_rejects)),
         Tile(
             "Images", f"{images.good + images.defective}",
             f"{images.good} good and {images.defective} defective judged{errors}", "bad" if metrics.errors else "",
         ),
         Tile("Image AP", number(image.average_precision), ranked),
         Tile("Dice", number(pixel.dice), outlined),
-        Tile("Threshold", f"{thresholds.image:.4g}", f"chosen by: {thresholds.basis or 'not recorded'}"),
+        Tile("Defects found", f"{found.defects_found} of {found.defects}", regions),
+        Tile("Threshold", f"{metrics.threshold:.4g}", basis, "wide"),
     ]  # fmt: skip
 
 
@@ -109,15 +111,26 @@ def number(value: float | None) -> str:
 
 
 def percent(share: float) -> str:
-    """One decimal; three where one would read 0."""
-    return f"{share:.1%}" if share == 0 or share >= 0.001 else f"{share:.3%}"
+    """`13.2 %`: one decimal, three where one would read 0."""
+    value = share * 100
+    return "0 %" if share == 0 else f"{value:.1f} %" if value >= 0.1 else f"{value:.3f} %"
 
 
-def _share(rate: Rate) -> str:
+def score_text(score: float) -> str:
+    """Four decimals; what is not 0 or 1 never reads as such."""
+    if 0.99995 <= score < 1:
+        return ">0.9999"
+    return "<0.0001" if 0 < score < 0.00005 else f"{score:.4f}"
+
+
+def _share(rate: Rate, reviews: int) -> str:
     if rate.value is None or rate.low is None or rate.high is None:
         return "not defined: there was none to judge"
+    review = f"; {reviews} more to review" if reviews else ""
     span = f"{percent(rate.low)} and {percent(rate.high)}"
-    return f"{percent(rate.value)}; with {rate.confidence:.0%} confidence the true rate lies between {span}"
+    return (
+        f"{percent(rate.value)}; with {rate.confidence * 100:g} % confidence the true rate lies between {span}{review}"
+    )
 
 
 def _level(wrong: int) -> str:
@@ -126,12 +139,12 @@ def _level(wrong: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Diagram:
-    """An SVG as a data address, with a heading, a sentence and what it says to who cannot see it."""
+    """SVGs as data addresses, with a heading, a sentence and what it says to who cannot see it."""
 
     title: str
     sentence: str
-    source: str
-    wide: bool = True
+    sources: tuple[str, ...]
+    wide: bool = False
 
 
 def _diagrams(given: ReportInput) -> dict[str, Diagram]:
@@ -144,23 +157,24 @@ def _diagrams(given: ReportInput) -> dict[str, Diagram]:
             "Learning curves",
             "How loss fell and Dice rose while the network was trained. Validation images were not trained on; a gap "
             "that opens between training and validation means too few or too uniform training images.",
-            _address(plots.learning_curves(given.curves), "svg+xml"),
+            tuple(_address(svg, "svg+xml") for svg in plots.learning_curves(given.curves)),
         )
     if judged:
         histogram = plots.score_histogram(score[~defective], score[defective], given.metrics.thresholds.image)
         diagrams["scores"] = Diagram(
             "Scores",
-            "Each image's defect score. Good images right of the line are false rejects, defective images left of it "
-            "escapes. The farther both groups keep from the line, the more a change on the line may cost without harm.",
-            _address(histogram, "svg+xml"),
+            "Each image's defect score. By score alone, good images right of the threshold are false rejects and "
+            "defective images left of it escapes. The farther both groups keep from it, the more light, material or "
+            "camera may change before either happens.",
+            (_address(histogram, "svg+xml"),),
+            wide=True,
         )
     curve = plots.precision_recall_curve(defective, score, given.metrics.thresholds.image) if judged else None
     if curve is not None:
         diagrams["precision"] = Diagram(
             "Precision and recall",
             "What other thresholds would have given on these images; the area under the steps is the image AP.",
-            _address(curve, "svg+xml"),
-            wide=False,
+            (_address(curve, "svg+xml"),),
         )
     return diagrams
 
@@ -180,7 +194,8 @@ def _groups(given: ReportInput) -> list[tuple[gallery.Group, list[_Figure]]]:
 
 def _figure(result: ImageResult, make: Picture) -> _Figure:
     data = make(result)
-    caption = f"{'defective' if result.defective else 'good'}, score {result.score:.4g}"
+    told = "not judged" if result.score is None else f"{result.verdict}, score {score_text(result.score)}"
+    caption = f"{'defective' if result.defective else 'good'}, {told}"
     if result.dice is not None:
         caption += f", Dice {result.dice:.2f}"
     return _Figure(result.name, caption, None if data is None else _address(data, "jpeg"))

@@ -12,20 +12,24 @@ from onspec.domain import ScoreMap, UsageError
 from onspec.imaging.reading import Image
 
 
-def encode_image(image: Image, suffix: str = ".png") -> bytes:
-    """Encode gray (H, W) or RGB (H, W, 3), uint8 or uint16, losslessly for `.png`.
+def encode_image(image: Image, suffix: str = ".png", *, quality: int = 95) -> bytes:
+    """Encode gray (H, W) or RGB (H, W, 3), uint8 or uint16, losslessly for `.png`; `quality` (0…100) is JPEG's.
 
     Raises:
         UsageError: no encoder for the suffix.
     """
     array = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     try:
-        ok, data = cv2.imencode(suffix, array)
+        ok, data = cv2.imencode(suffix, array, _options(suffix, quality))
     except cv2.error as error:
         raise UsageError(f"cannot write images as {suffix!r}; use .png") from error
     if not ok:
         raise UsageError(f"cannot write {image.dtype} {image.shape} as {suffix!r}; use .png")
     return data.tobytes()
+
+
+def _options(suffix: str, quality: int) -> list[int]:
+    return [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix.lower() in (".jpg", ".jpeg") else []
 
 
 def write_image(path: Path, image: Image) -> None:

@@ -27,13 +27,4 @@ def write_draft(run: Path, recipe: Recipe, model: bytes, golden: Sequence[tuple[
     write_bytes(run / archive.MODEL, model)
     for name, data in golden:
         write_bytes(folder / name, data)
-    write_recipe(run, recipe)
-
-
-def write_recipe(run: Path, recipe: Recipe) -> None:
-    """Write RUN/recipe.json alone; model and golden samples stay as they are.
-
-    Raises:
-        UsageError: the folder cannot be written to.
-    """
     write_bytes(run / archive.RECIPE, (recipe.to_json(indent=2) + "\n").encode())

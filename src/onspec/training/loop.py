@@ -2,11 +2,8 @@
 
 import copy
 import math
-import queue
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,10 +17,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from onspec.domain import UsageError
 from onspec.training import checkpoint, curves
+from onspec.training.interruption import Interruption
 from onspec.training.losses import LOSSES, batch_dice, supervised
 from onspec.training.networks import NETWORKS, Network
 from onspec.training.plan import Plan
 from onspec.training.pool import Labelled
+from onspec.training.prefetch import Prefetch, collate
 from onspec.training.sampling import CropSampler
 from onspec.training.validation import Validation, torch_infer, validate
 
@@ -109,30 +108,23 @@ def fit(
     clock = Clock(started, session.state.seconds)
     if not session.state.steps:
         session.state.steps = budget.steps or session.measure_steps(budget.deadline - clock())
-    with _Interruption() as interruption:
+    with Interruption() as interruption:
         session.train(clock, budget, watch, interruption)
     return session.outcome()
 
 
-class _Interruption:
-    """Ctrl-C, noticed between two steps so that the state is always that of a whole step; a second one stops at once."""
+def load_best(run: Path) -> Network:
+    """The best network of a run so far, from its checkpoint, on the CPU in evaluation mode.
 
-    def __init__(self) -> None:
-        self.requested = False
-        self._previous: Any = None
-
-    def __enter__(self) -> "_Interruption":
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._request)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-
-    def _request(self, *_: object) -> None:
-        self.requested = True
-        signal.signal(signal.SIGINT, self._previous)
+    Raises:
+        UsageError: the run has no checkpoint.
+    """
+    saved = checkpoint.load(run)
+    if saved is None or not saved["state"]["best"]:
+        raise UsageError(f"{run} has no checkpoint with a validated network; train with: onspec train DATA --out {run}")
+    network = _network(Plan.model_validate_json(saved["plan"]))
+    network.load_state_dict({k: v.cpu() for k, v in saved["state"]["best"].items()})
+    return network.eval()
 
 
 class _Session:
@@ -161,11 +153,11 @@ class _Session:
         self._last = Validation(None, None)
         self.state = State()
 
-    def train(self, clock: Clock, budget: Budget, watch: Watcher, interruption: _Interruption) -> None:
+    def train(self, clock: Clock, budget: Budget, watch: Watcher, interruption: Interruption) -> None:
         """Step until the state says all steps are done, or the deadline has come."""
         state, saved_at = self.state, clock()
         every = max(1, state.steps // _VALIDATIONS)
-        with _Prefetch(self._sampler, state.step, state.steps) as batches:
+        with Prefetch(self._sampler, state.step, state.steps) as batches:
             for tensors in batches:
                 # A machine that got slower than measured shortens the schedule instead of cutting it off.
                 spent = 0.0 if budget.steps else clock() / budget.deadline
@@ -233,7 +225,7 @@ class _Session:
         if seconds <= 0:
             raise UsageError("the time budget is spent on reading the data; give more with --budget")
         probe = copy.deepcopy(self._network)
-        image, target, valid = (self._fabric.to_device(t) for t in _collate(self._sampler, 0))
+        image, target, valid = (self._fabric.to_device(t) for t in collate(self._sampler, 0))
         times = []
         for _ in range(4):
             begun = time.monotonic()
@@ -284,52 +276,6 @@ def _network(plan: Plan) -> Network:
     """Untrained, with its weights laid out as CPU and GPU kernels are fastest."""
     network = NETWORKS[plan.network](plan.input.channels, len(plan.classes))
     return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
-
-
-class _Prefetch:
-    """Cuts the crops of the coming steps in a thread while the network works on the present one."""
-
-    def __init__(self, sampler: CropSampler, first: int, end: int, ahead: int = 4) -> None:
-        self._queue: queue.Queue[tuple[Tensor, Tensor, Tensor] | BaseException | None] = queue.Queue(ahead)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._fill, args=(sampler, first, end), daemon=True)
-
-    def __enter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        self._thread.start()
-        return self._batches()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        while self._thread.is_alive():
-            try:
-                self._queue.get(timeout=0.05)
-            except queue.Empty:
-                continue
-        self._thread.join()
-
-    def _fill(self, sampler: CropSampler, first: int, end: int) -> None:
-        try:
-            for step in range(first, end):
-                if self._stop.is_set():
-                    return
-                self._queue.put(_collate(sampler, step))
-            self._queue.put(None)
-        except BaseException as error:  # handed to the loop, which raises it
-            self._queue.put(error)
-
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-
-def _collate(sampler: CropSampler, step: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Image, target and valid of one step, float32 (N, ·, S, S)."""
-    crops = sampler.batch(step)
-    stacks = (np.stack([getattr(c, name) for c in crops]) for name in ("tensor", "target", "valid"))
-    image, target, valid = (torch.from_numpy(s) for s in stacks)
-    return image, target, valid
 
 
 def _running_average(keep: float) -> Callable[[Any, Any, Any], None]:

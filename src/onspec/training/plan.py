@@ -35,13 +35,13 @@ class Plan(BaseModel):
     classes: tuple[str, ...] = ("defect",)
     input: InputSpec
     crop: int = Field(256, ge=32)
-    batch: int = Field(8, ge=1)
+    batch: int = Field(4, ge=1)
     defect_share: float = Field(0.5, ge=0, le=1)
     augmentation: Augmentation = Augmentation()
     loss: str = next(iter(LOSSES))
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(1.5e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
-    ema: float = Field(0.99, ge=0, lt=1)
+    ema: float = Field(0.995, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _known(self) -> "Plan":

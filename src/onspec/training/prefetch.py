@@ -1,0 +1,60 @@
+"""The crops of the coming steps, cut while the network works on the present one."""
+
+import queue
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from onspec.training.sampling import CropSampler
+
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Image, target and valid of one step, float32 (N, ·, S, S)."""
+
+
+class Prefetch:
+    """Cuts the crops of the coming steps in a thread while the network works on the present one."""
+
+    def __init__(self, sampler: CropSampler, first: int, end: int, ahead: int = 4) -> None:
+        self._queue: queue.Queue[Batch | BaseException | None] = queue.Queue(ahead)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._fill, args=(sampler, first, end), daemon=True)
+
+    def __enter__(self) -> Iterator[Batch]:
+        self._thread.start()
+        return self._batches()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        while self._thread.is_alive():
+            try:
+                self._queue.get(timeout=0.05)
+            except queue.Empty:
+                continue
+        self._thread.join()
+
+    def _fill(self, sampler: CropSampler, first: int, end: int) -> None:
+        try:
+            for step in range(first, end):
+                if self._stop.is_set():
+                    return
+                self._queue.put(collate(sampler, step))
+            self._queue.put(None)
+        except BaseException as error:  # handed to the loop, which raises it
+            self._queue.put(error)
+
+    def _batches(self) -> Iterator[Batch]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+
+def collate(sampler: CropSampler, step: int) -> Batch:
+    """Image, target and valid of one step, float32 (N, ·, S, S)."""
+    crops = sampler.batch(step)
+    stacks = (np.stack([getattr(c, name) for c in crops]) for name in ("tensor", "target", "valid"))
+    image, target, valid = (torch.from_numpy(s) for s in stacks)
+    return image, target, valid

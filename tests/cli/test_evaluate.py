@@ -1,0 +1,262 @@
+"""`onspec evaluate`."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from onspec.imaging.writing import write_image
+from onspec.recipe.draft import write_draft
+from onspec.recipe.package import Package
+from onspec.recipe.schema import Recipe
+
+Run = Callable[..., tuple[int, str, str]]
+Part = Callable[..., NDArray[np.uint8]]
+ODD = "<script>.png"
+SPOT = (30, 20, 10, 6)
+
+
+@pytest.fixture
+def data(tmp_path: Path, make_part: Part) -> Path:
+    """Six good parts and six defective ones with a spot, of which one is labelled a little to the right."""
+    folder = tmp_path / "parts"
+    for i in range(6):
+        good, bad = f"good{i}.png", ODD if i == 0 else f"bad{i}.png"
+        for name, image in ((good, make_part()), (bad, make_part(SPOT))):
+            image[0, i] = 0  # no two images are the same file: copies would be taken for one part
+            write_image(folder / "images" / name, image)
+        write_image(folder / "masks" / bad, make_mask(make_part, shift=5 if i == 1 else 0))
+    return folder
+
+
+def make_mask(make_part: Part, shift: int = 0) -> NDArray[np.uint8]:
+    """0/255 over the spot, or beside it."""
+    x, y, w, h = SPOT
+    return np.where(make_part((x + shift, y, w, h)) > 200, 255, 0).astype(np.uint8)
+
+
+@pytest.fixture
+def run(tiny_package: Package, tmp_path: Path) -> Path:
+    """A run whose split has good and bad 0 and 1 to train on, 2 to validate on, the rest to test on."""
+    folder = tmp_path / "run"
+    write_draft(folder, tiny_package.recipe, tiny_package.model, [])
+    rows = [(f"images/good{i}.png", i) for i in range(6)] + [(f"images/bad{i}.png", i) for i in range(1, 6)]
+    write_split(folder / "split.csv", [*rows, (f"images/{ODD}", 5)])
+    (folder / "curves.jsonl").write_text('{"step": 1, "loss": 0.9}\n{"step": 2, "loss": 0.4, "val_dice": 0.5}\n{"st')
+    return folder
+
+
+def write_split(path: Path, rows: list[tuple[str, int]]) -> None:
+    split = {0: "train", 1: "train", 2: "val"}
+    path.write_text("image,split,part\n" + "".join(f"{n},{split.get(i, 'test')},{n}\n" for n, i in rows))
+
+
+def rows_of(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "predictions.csv").open(newline="") as file:
+        return {row["image"]: row for row in csv.DictReader(file)}
+
+
+def test_metrics_predictions_and_report(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a" / "evaluation"
+    code, said, err = onspec("evaluate", run, data, "--out", out)
+    assert code == 0
+    assert "3 good, 4 defective (test)" in said
+    assert "0 of 4 (95 % interval 0 % to 60.2 %)" in said
+    assert err.splitlines()[0].startswith("7 images (split as for training")
+    assert "\r" not in err
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["images"] == {"good": 3, "defective": 4}
+    assert metrics["image"]["average_precision"] == 1.0
+    assert metrics["pixel"]["dice"] == pytest.approx(1.0)
+    assert metrics["notes"] == []
+    assert metrics["provenance"]["recipe"].startswith("tiny@sha256:")
+    rows = rows_of(out)
+    assert set(rows) == {f"images/{n}" for n in (ODD, *(f"{k}{i}.png" for k in ("good", "bad") for i in (3, 4, 5)))}
+    found = rows[f"images/{ODD}"]
+    assert (found["truth"], found["verdict"], found["defects"], found["area_px"]) == ("defective", "NG", "1", "60")
+    assert (found["dice"], rows["images/good3.png"]["dice"], found["error"]) == ("1", "", "")
+    html = (out / "report.html").read_text()
+    assert "Learning curves" in html
+    assert "&lt;script&gt;.png" in html
+    assert "<script" not in html
+
+
+def test_json_on_stdout(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    code, said, _ = onspec("evaluate", run, data, "--out", tmp_path / "e", "--json")
+    assert code == 0
+    assert json.loads(said) == json.loads((tmp_path / "e" / "metrics.json").read_text())
+
+
+def test_dice_and_iou_against_a_label_beside_the_spot(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    onspec("evaluate", run, data, "--out", tmp_path / "e", "--split", "train")
+    row = rows_of(tmp_path / "e")["images/bad1.png"]  # half of 10 px is common, of the union a third
+    assert (float(row["dice"]), float(row["iou"])) == pytest.approx((0.5, 1 / 3), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("split", "says", "images"),
+    [("train", "trained on these", 3), ("val", "chosen on these", 2), ("all", "part of", 12)],
+)
+def test_images_that_training_saw_are_noted(
+    split: str, says: str, images: int, onspec: Run, run: Path, data: Path, tmp_path: Path
+) -> None:
+    code, said, _ = onspec("evaluate", run, data, "--out", tmp_path / "e", "--split", split)
+    assert code == 0
+    assert f"{says} images" in said or f"{says} these images" in said
+    assert len(rows_of(tmp_path / "e")) == images
+    assert says in (tmp_path / "e" / "report.html").read_text()
+
+
+def test_one_bad_image_is_an_error_and_never_ok(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    broken = data / "images" / "bad4.png"
+    broken.write_bytes(broken.read_bytes()[:-30])
+    write_image(data / "masks" / "bad5.png", np.full((9, 9), 255, np.uint8))
+    code, said, _ = onspec("evaluate", run, data, "--out", tmp_path / "e")
+    assert code == 1
+    assert "not judged         2" in said
+    rows = rows_of(tmp_path / "e")
+    assert [rows[f"images/bad{i}.png"]["verdict"] for i in (3, 4, 5)] == ["NG", "ERROR", "ERROR"]
+    assert "truncated" in rows["images/bad4.png"]["error"]
+    assert "9×9" in rows["images/bad5.png"]["error"]
+    assert rows["images/bad4.png"]["score"] == rows["images/bad4.png"]["defects"] == ""
+    metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert (metrics["errors"], metrics["images"]["defective"], metrics["image"]["escapes"]) == (2, 2, 0)
+    assert "truncated" in (tmp_path / "e" / "report.html").read_text()
+
+
+def test_rules_decide_the_verdict(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text("rules:\n  - name: large\n    when: {min_area_px: 1000}\n")
+    onspec("pack", run, "--out", tmp_path / "x.onspec", "--rules", tmp_path / "rules.yaml")
+    code, said, _ = onspec("evaluate", tmp_path / "x.onspec", data, "--out", tmp_path / "e")
+    assert code == 0
+    assert "4 of 4" in said
+    metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert (metrics["image"]["escapes"], metrics["image"]["average_precision"]) == (4, 1.0)
+    assert "Escapes: 4" in (tmp_path / "e" / "report.html").read_text()
+
+
+def test_a_packed_recipe_carries_the_split(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    onspec("pack", run, "--out", tmp_path / "x.onspec")
+    onspec("evaluate", tmp_path / "x.onspec", data, "--out", tmp_path / "e")
+    assert len(rows_of(tmp_path / "e")) == 7
+    assert "Learning curves" not in (tmp_path / "e" / "report.html").read_text()
+
+
+def test_a_split_file_wins(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    names = sorted(p.name for p in (data / "images").iterdir())
+    rows = "".join(f"images/{n},{'test' if n[-5] in '12' else 'train'}\n" for n in names)
+    (tmp_path / "own.csv").write_text(f"image,split\n{rows}")
+    code, *_ = onspec("evaluate", run, data, "--out", tmp_path / "e", "--split-file", tmp_path / "own.csv")
+    assert code == 0
+    assert set(rows_of(tmp_path / "e")) == {f"images/{k}{i}.png" for k in ("good", "bad") for i in (1, 2)}
+
+
+def test_images_that_came_later_count_as_test(
+    onspec: Run, run: Path, data: Path, tmp_path: Path, make_part: Part
+) -> None:
+    write_image(data / "images" / "later.png", make_part((1, 1, 3, 3)))
+    _, _, err = onspec("evaluate", run, data, "--out", tmp_path / "e")
+    assert "1 images that were not there then" in err
+    rows = rows_of(tmp_path / "e")
+    assert len(rows) == 8
+    assert rows["images/later.png"]["truth"] == "good"
+
+
+def test_data_that_the_recipe_does_not_know_is_split_anew(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    (run / "split.csv").write_text("image,split\nelsewhere.png,train\n")
+    code, _, err = onspec("evaluate", run, data, "--out", tmp_path / "e")
+    assert code == 0
+    assert "split anew" in err
+    assert 2 <= len(rows_of(tmp_path / "e")) <= 6
+    code, _, err = onspec("evaluate", run, data, "--out", tmp_path / "e", "--split", "all")
+    assert (code, len(rows_of(tmp_path / "e"))) == (0, 12)
+
+
+def test_the_sets_own_split_is_taken_where_the_recipe_has_none(
+    onspec: Run, run: Path, data: Path, tmp_path: Path
+) -> None:
+    """A folder of test parts only: all of them are judged."""
+    (run / "split.csv").unlink()
+    (data / "images").rename(tmp_path / "images")
+    (data / "masks").rename(tmp_path / "masks")
+    for kind in ("images", "masks"):
+        (data / "test").mkdir(exist_ok=True)
+        (tmp_path / kind).rename(data / "test" / kind)
+    code, _, err = onspec("evaluate", run, data, "--out", tmp_path / "e")
+    assert (code, len(rows_of(tmp_path / "e"))) == (0, 12)
+    assert "own split" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--split", "holdout"], "Unknown split 'holdout'; choose train, val, test, all"),
+        (["--split-file", "absent.csv"], "absent.csv: split file cannot be read"),
+        (["--engine", "abacus"], "Unknown engine 'abacus'"),
+        (["--layout", "cubist"], "Unknown layout 'cubist'"),
+        (["--part-pattern", "("], "("),
+    ],
+)
+def test_bad_options(options: list[str], says: str, onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    code, out, err = onspec("evaluate", run, data, "--out", tmp_path / "e", *options)
+    assert (code, out) == (2, "")
+    assert says in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("onspec: ")
+    assert not (tmp_path / "e" / "metrics.json").exists()
+
+
+def test_a_split_without_images(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    text = (run / "split.csv").read_text()
+    (run / "split.csv").write_text(text.replace(",val,", ",train,"))
+    code, _, err = onspec("evaluate", run, data, "--out", tmp_path / "e", "--split", "val")
+    assert code == 2
+    assert "the val split has no image" in err
+    assert "choose --split test, train or all" in err
+
+
+def test_a_place_that_is_no_folder(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("x")
+    code, _, err = onspec("evaluate", run, data, "--out", tmp_path / "taken")
+    assert code == 2
+    assert "no folder can be made there" in err
+
+
+def test_without_its_packages_it_says_so_at_once(
+    onspec: Run, run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "scipy" else object())
+    code, _, err = onspec("evaluate", run, data, "--out", tmp_path / "e")
+    assert code == 2
+    assert "pip install 'onspec[evaluate]'" in err
+
+
+def test_it_loads_no_torch(run: Path, data: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom onspec.cli.evaluate import command\n"
+        f"command(Path({str(run)!r}), Path({str(data)!r}), Path({str(tmp_path / 'e')!r}))\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.real
+def test_real_images_with_their_real_labels(
+    onspec: Run, real_data: Path, tiny_package: Package, tmp_path: Path
+) -> None:
+    """The tiny network knows nothing of DAGM: the figures are poor, but every image has its row."""
+    side = {"min": 512, "max": 512}
+    values = tiny_package.recipe.model_dump(by_alias=True)
+    values["input"] |= {"width": side, "height": side}
+    values["thresholds"] |= {"image": 0.999, "pixel": 0.999}  # only the brightest pixels, or noise is all defects
+    write_draft(tmp_path, Recipe.model_validate(values), tiny_package.model, [])
+    code, said, _ = onspec("evaluate", tmp_path, real_data / "dagm2007", "--out", tmp_path / "e")
+    assert code == 0
+    assert "60 good, 26 defective (test)" in said
+    assert len(rows_of(tmp_path / "e")) == 86

@@ -1,0 +1,35 @@
+"""docs/evaluation.md names every figure, and its tables are right."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from onspec.evaluation.evidence import best_rate, parts_needed, rank_allowed
+from onspec.evaluation.intervals import clopper_pearson
+from onspec.evaluation.metrics import DetectionFigures, Images, Metrics, PartFigures, PixelFigures
+
+TEXT = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("model", [Metrics, Images, PartFigures, PixelFigures, DetectionFigures])
+def test_every_figure_is_explained(model: type[BaseModel]) -> None:
+    assert [name for name in model.model_fields if f"`{name}`" not in TEXT] == []
+
+
+def test_parts_needed() -> None:
+    rows = re.findall(r"^\| ([\d.]+) % \| (\d+) \| (\d+) \| (\d+) \|$", TEXT, re.MULTILINE)
+    assert len(rows) == 5
+    for rate, *needed in rows:
+        told = [parts_needed(float(rate) / 100, confidence) for confidence in (0.90, 0.95, 0.99)]
+        assert [int(n) for n in needed] == told
+
+
+def test_examples_in_the_text() -> None:
+    assert "0 escapes of 26" in TEXT
+    assert f"{clopper_pearson(0, 26)[1]:.1%}" == "13.2%"
+    assert "71 defective parts support at best 4.1 %" in TEXT
+    assert f"{best_rate(71, 0.95):.1%}" == "4.1%"
+    assert "93 parts support 5 % at 95 % with one of them" in TEXT
+    assert (rank_allowed(93, 0.05, 0.95), rank_allowed(92, 0.05, 0.95)) == (2, 1)

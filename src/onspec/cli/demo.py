@@ -28,7 +28,12 @@ def command(
 
     Example: onspec demo --out demo/
     """
-    from onspec.cli import evaluate, inspect, pack, synth, threshold, train
+    from onspec.cli.evaluate import command as evaluate
+    from onspec.cli.inspect import command as inspect
+    from onspec.cli.pack import command as pack
+    from onspec.cli.synth import command as synth
+    from onspec.cli.threshold import command as threshold
+    from onspec.cli.train import command as train
     from onspec.domain import EvidenceError, UsageError
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -38,16 +43,16 @@ def command(
     steps = _Steps()
     steps(
         f"onspec synth {parts} --textures 1 --good 120 --defective 120 --seed {seed}",
-        lambda: synth.command(parts, textures=1, good=120, defective=120, seed=seed),
+        lambda: synth(parts, textures=1, good=120, defective=120, seed=seed),
     )
     steps(
         f"onspec train {parts} --out {run} --budget {budget} --seed {seed}",
-        lambda: train.command(parts, run, budget=budget, seed=seed),
+        lambda: train(parts, run, budget=budget, seed=seed),
     )
 
     def refused() -> int:
         try:
-            return threshold.command(run, parts, max_escape_rate=0.01, confidence=_CONFIDENCE)
+            return threshold(run, parts, max_escape_rate=0.01, confidence=_CONFIDENCE)
         except EvidenceError as error:
             typer.echo(f"onspec: {error}", err=True)
             return 0
@@ -55,15 +60,13 @@ def command(
     steps(f"onspec threshold {run} {parts} --max-escape-rate 0.01 --confidence {_CONFIDENCE}", refused)
     steps(
         f"onspec threshold {run} {parts} --max-escape-rate {_ESCAPE_RATE} --confidence {_CONFIDENCE}",
-        lambda: threshold.command(run, parts, max_escape_rate=_ESCAPE_RATE, confidence=_CONFIDENCE),
+        lambda: threshold(run, parts, max_escape_rate=_ESCAPE_RATE, confidence=_CONFIDENCE),
     )
-    steps(f"onspec evaluate {run} {parts} --out {report}", lambda: evaluate.command(run, parts, out=report))
-    steps(f"onspec pack {run} --out {recipe}", lambda: pack.command(run, recipe))
+    steps(f"onspec evaluate {run} {parts} --out {report}", lambda: evaluate(run, parts, out=report))
+    steps(f"onspec pack {run} --out {recipe}", lambda: pack(run, recipe))
     steps(
         f"onspec inspect {recipe} {images} --jsonl {lines} --overlays {out / 'overlays'}",
-        lambda: inspect.command(
-            recipe, [str(p) for p in sorted(images.glob("*.PNG"))], jsonl=lines, overlays=out / "overlays"
-        ),
+        lambda: inspect(recipe, [str(p) for p in sorted(images.glob("*.PNG"))], jsonl=lines, overlays=out / "overlays"),
     )
     _table(json.loads((report / "metrics.json").read_text("utf-8")), steps.seconds, recipe, report / "report.html")
     return 0

@@ -22,8 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "decision": {"domain", "imaging"},
     "recipe": {"domain", "imaging", "decision"},
     "evaluation": {"domain", "imaging", "decision"},
-    # decision: a recipe is made of thresholds, which training puts into it.
-    "training": {"domain", "imaging", "datasets", "recipe", "evaluation", "decision"},
+    "training": {"domain", "imaging", "datasets", "recipe", "evaluation"},
     "runtime": {"domain", "imaging", "decision", "recipe"},
     "records": {"domain", "decision"},
     "service": {"domain", "imaging", "datasets", "decision", "recipe", "evaluation", "runtime", "records", "line"},

@@ -24,12 +24,12 @@ from onspec.training.plan import Plan
 from onspec.training.pool import Labelled
 from onspec.training.prefetch import Prefetch, collate
 from onspec.training.sampling import CropSampler
+from onspec.training.schedule import Pace, Schedule, learning_rate, two_digits
 from onspec.training.validation import Validation, torch_infer, validate
 
 _VALIDATIONS = 12
 _CURVE_EVERY = 10
 _CHECKPOINT_EVERY_S = 30.0
-_WARM_UP = 0.05
 
 
 class Watcher(Protocol):
@@ -43,8 +43,8 @@ class Watcher(Protocol):
 class Budget:
     """How long to train: until `deadline` (seconds of the run's own clock), or exactly `steps`.
 
-    Steps given, a seed gives the same network on one machine. With a deadline the steps are measured first, rounded
-    to two digits and recorded, so that a run can be repeated exactly with them.
+    Steps given, a seed gives the same network on one machine. With a deadline the steps are planned from measured
+    speed; see `Schedule`.
     """
 
     deadline: float
@@ -56,8 +56,9 @@ class State:
     """What changes during a run and is kept in the checkpoint."""
 
     step: int = 0
-    steps: int = 0
     seconds: float = 0.0
+    validations: int = 0
+    validated_step: int = -1
     best_step: int = 0
     best_fitness: float = -1.0
     best: dict[str, Tensor] = field(default_factory=dict)
@@ -106,8 +107,8 @@ def fit(
     if saved:
         session.restore(saved)
     clock = Clock(started, session.state.seconds)
-    if not session.state.steps:
-        session.state.steps = budget.steps or session.measure_steps(budget.deadline - clock())
+    if not session.schedule.steps:
+        session.schedule.steps = budget.steps or session.measure_steps(budget.deadline - clock())
     with Interruption() as interruption:
         session.train(clock, budget, watch, interruption)
     return session.outcome()
@@ -152,39 +153,43 @@ class _Session:
         self._loss = LOSSES[plan.loss]
         self._last = Validation(None, None)
         self.state = State()
+        self.schedule = Schedule(0)
 
     def train(self, clock: Clock, budget: Budget, watch: Watcher, interruption: Interruption) -> None:
-        """Step until the state says all steps are done, or the deadline has come."""
+        """Step until the schedule says that all is done, or the deadline has come."""
         state, saved_at = self.state, clock()
-        every = max(1, state.steps // _VALIDATIONS)
-        with Prefetch(self._sampler, state.step, state.steps) as batches:
-            for tensors in batches:
-                # A machine that got slower than measured shortens the schedule instead of cutting it off.
-                spent = 0.0 if budget.steps else clock() / budget.deadline
-                progress = max(state.step / state.steps, spent)
-                if progress >= 1.0:
-                    break
-                loss, dice = self._step(tensors, progress)
+        pace = Pace(clock(), state.step)
+        with Prefetch(self._sampler, state.step) as batches:
+            while state.step < self.schedule.steps and (budget.steps or clock() < budget.deadline):
+                progress = self.schedule.progress(state.step)
+                loss, dice = self._step(next(batches), progress)
                 state.step += 1
                 now = clock()
-                if state.step % _CURVE_EVERY == 0 or state.step == state.steps:
-                    self._note(now, loss=loss, dice_train=dice, lr=self._rate(progress))
-                    watch(progress, loss, dice, (budget.deadline - now) if not budget.steps else math.nan)
-                if state.step % every == 0:
+                if state.step % _CURVE_EVERY == 0 or state.step == self.schedule.steps:
+                    rate = learning_rate(self._plan.learning_rate, progress)
+                    self._note(now, loss=loss, dice_train=dice, lr=rate)
+                    watch(progress, loss, dice, math.nan if budget.steps else budget.deadline - now)
+                    if not budget.steps and pace.known(now, state.step, budget.deadline):
+                        left, each = budget.deadline - now, pace.seconds_a_step(now, state.step)
+                        if self.schedule.fit(state.step, left, each):
+                            pace = Pace(now, state.step)
+                due = int(self.schedule.progress(state.step) * _VALIDATIONS + 1e-9)
+                if due > state.validations:
+                    state.validations = due
                     self._validate(clock())
                 if interruption.requested or clock() - saved_at > _CHECKPOINT_EVERY_S:
                     self.save(clock())
                     saved_at = clock()
                 if interruption.requested:
                     raise KeyboardInterrupt
-        if state.best_step != state.step and state.step % every:
+        if state.validated_step != state.step:
             self._validate(clock())
         self.save(clock())
 
     def _step(self, tensors: tuple[Tensor, Tensor, Tensor], progress: float) -> tuple[float, float]:
         image, target, valid = (self._fabric.to_device(t) for t in tensors)
         for group in self._optimizer.param_groups:
-            group["lr"] = self._rate(progress)
+            group["lr"] = learning_rate(self._plan.learning_rate, progress)
         self._network.train()
         outputs = [o.float() for o in self._model.outputs(image.to(memory_format=torch.channels_last))]
         loss = supervised(self._loss, outputs, target, valid)
@@ -195,13 +200,6 @@ class _Session:
         self._average.update_parameters(self._network)
         return float(loss.detach()), batch_dice(outputs[0].detach(), target, valid)
 
-    def _rate(self, progress: float) -> float:
-        """Linear rise, then a half cosine to 1 % (Loshchilov & Hutter 2017)."""
-        if progress < _WARM_UP:
-            return self._plan.learning_rate * max(progress / _WARM_UP, 0.02)
-        fallen = (progress - _WARM_UP) / (1.0 - _WARM_UP)
-        return self._plan.learning_rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(fallen, 1.0))))
-
     def _validate(self, now: float) -> None:
         """Measure the averaged network and keep it if none was better; of equals the later is kept."""
         averaged = self._average.module.eval()
@@ -209,6 +207,7 @@ class _Session:
         if self._last.fitness >= self.state.best_fitness:
             self.state.best_fitness, self.state.best_step = self._last.fitness, self.state.step
             self.state.best = {k: v.detach().clone() for k, v in averaged.state_dict().items()}
+        self.state.validated_step = self.state.step
         self._note(now, val_dice=self._last.dice, val_ap=self._last.ap)
         curves.draw(self._run)
 
@@ -237,7 +236,7 @@ class _Session:
         validate(some, self._plan.input, torch_infer(probe.eval(), self._fabric.device))
         validation = (time.monotonic() - begun) * len(self._val) / max(1, len(some))
         step = float(np.median(times[1:])) * 1.1
-        return max(_VALIDATIONS, _two_digits((0.97 * seconds - _VALIDATIONS * validation) / step))
+        return max(_VALIDATIONS, two_digits((0.97 * seconds - _VALIDATIONS * validation) / step))
 
     def save(self, now: float) -> None:
         """Write the checkpoint."""
@@ -251,6 +250,7 @@ class _Session:
                 "network": self._network.state_dict(),
                 "average": self._average.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
+                "schedule": self.schedule.as_dict(),
                 "state": {name: getattr(s, name) for name in State.__slots__},
             },
         )
@@ -262,7 +262,7 @@ class _Session:
         self._network.load_state_dict(saved["network"])
         self._average.load_state_dict(saved["average"])
         self._optimizer.load_state_dict(saved["optimizer"])
-        self.state = State(**saved["state"])
+        self.state, self.schedule = State(**saved["state"]), Schedule(**saved["schedule"])
         curves.rewind(self._run, self.state.step)
 
     def outcome(self) -> Outcome:
@@ -291,10 +291,3 @@ def _running_average(keep: float) -> Callable[[Any, Any, Any], None]:
                 a.copy_(b)
 
     return update
-
-
-def _two_digits(value: float) -> int:
-    """Round down to two significant digits: small differences in speed then give the same schedule."""
-    whole = max(1, int(value))
-    unit = 10 ** max(0, len(str(whole)) - 2)
-    return int(whole // unit * unit)

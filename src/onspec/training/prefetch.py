@@ -1,5 +1,6 @@
 """The crops of the coming steps, cut while the network works on the present one."""
 
+import itertools
 import queue
 import threading
 from collections.abc import Iterator
@@ -15,12 +16,12 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class Prefetch:
-    """Cuts the crops of the coming steps in a thread while the network works on the present one."""
+    """A context with an endless iterator of batches, from step `first` on, cut ahead in a thread."""
 
-    def __init__(self, sampler: CropSampler, first: int, end: int, ahead: int = 4) -> None:
-        self._queue: queue.Queue[Batch | BaseException | None] = queue.Queue(ahead)
+    def __init__(self, sampler: CropSampler, first: int, ahead: int = 4) -> None:
+        self._queue: queue.Queue[Batch | BaseException] = queue.Queue(ahead)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._fill, args=(sampler, first, end), daemon=True)
+        self._thread = threading.Thread(target=self._fill, args=(sampler, first), daemon=True)
 
     def __enter__(self) -> Iterator[Batch]:
         self._thread.start()
@@ -35,18 +36,18 @@ class Prefetch:
                 continue
         self._thread.join()
 
-    def _fill(self, sampler: CropSampler, first: int, end: int) -> None:
+    def _fill(self, sampler: CropSampler, first: int) -> None:
         try:
-            for step in range(first, end):
+            for step in itertools.count(first):
                 if self._stop.is_set():
                     return
                 self._queue.put(collate(sampler, step))
-            self._queue.put(None)
         except BaseException as error:  # handed to the loop, which raises it
             self._queue.put(error)
 
     def _batches(self) -> Iterator[Batch]:
-        while (item := self._queue.get()) is not None:
+        while True:
+            item = self._queue.get()
             if isinstance(item, BaseException):
                 raise item
             yield item

@@ -79,8 +79,8 @@ def test_torch_and_the_recipe_agree_on_every_test_image(trained: Path, grain_set
     recipe = package.recipe
     infer = torch_infer(load_best(trained))
     inspector = Inspector(package)
-    rows = list(csv.DictReader((trained / "split.csv").open()))
-    tested = [grain_set / row["image"] for row in rows if row["split"] == "test"]
+    assignment = read_split(trained / "split.csv", load(grain_set))
+    tested = [grain_set / name for name, split in assignment.items() if split is Split.TEST]
     assert len(tested) >= 6
     verdicts = set()
     for path in tested:

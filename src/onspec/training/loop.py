@@ -30,6 +30,7 @@ from onspec.training.validation import Validation, torch_infer, validate
 _VALIDATIONS = 12
 _CURVE_EVERY = 10
 _CHECKPOINT_EVERY_S = 30.0
+_DRAW_EVERY_S = 10.0
 
 
 class Watcher(Protocol):
@@ -152,6 +153,7 @@ class _Session:
         )
         self._loss = LOSSES[plan.loss]
         self._last = Validation(None, None)
+        self._drawn = 0.0
         self.state = State()
         self.schedule = Schedule(0)
 
@@ -184,6 +186,7 @@ class _Session:
                     raise KeyboardInterrupt
         if state.validated_step != state.step:
             self._validate(clock())
+        curves.draw(self._run)
         self.save(clock())
 
     def _step(self, tensors: tuple[Tensor, Tensor, Tensor], progress: float) -> tuple[float, float]:
@@ -209,7 +212,9 @@ class _Session:
             self.state.best = {k: v.detach().clone() for k, v in averaged.state_dict().items()}
         self.state.validated_step = self.state.step
         self._note(now, val_dice=self._last.dice, val_ap=self._last.ap)
-        curves.draw(self._run)
+        if now - self._drawn > _DRAW_EVERY_S:
+            curves.draw(self._run)
+            self._drawn = now
 
     def _note(self, now: float, **figures: float | None) -> None:
         row = {"step": self.state.step, "seconds": round(now, 2)}

@@ -20,7 +20,6 @@ from onspec.evaluation.operating_point import Chooser
 from onspec.imaging.reading import read_bytes
 from onspec.recipe.draft import write_draft
 from onspec.recipe.schema import DataProvenance, Provenance, Recipe
-from onspec.training import curves
 from onspec.training.allocator import keep_freed_memory
 from onspec.training.checkpoint import NAME as CHECKPOINT
 from onspec.training.export import to_onnx
@@ -99,7 +98,6 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
     write_draft(
         run, recipe, to_onnx(outcome.network, plan.input.channels, plan.input.stride), _golden(parts[Split.VAL])
     )
-    curves.draw(run)
     return recipe
 
 

@@ -1,6 +1,7 @@
 """The loop learns, repeats itself, and goes on where it was stopped."""
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -61,6 +62,24 @@ def test_it_finds_the_defects_of_held_out_parts(tmp_path: Path, small_plan: Plan
     assert outcome.validation.ap == pytest.approx(1.0)
     assert outcome.validation.dice is not None
     assert outcome.validation.dice > 0.6
+
+
+def test_its_figures_are_those_of_the_network_that_is_kept(finished: tuple[Path, Outcome]) -> None:
+    run, outcome = finished
+    rows = [row for row in curves.read(run) if "val_dice" in row]
+    kept = next(row for row in rows if row["step"] == outcome.state.best_step)
+    assert outcome.validation.dice == pytest.approx(kept["val_dice"], abs=1e-6)
+    assert outcome.validation.ap == pytest.approx(kept["val_ap"], abs=1e-6)
+    assert outcome.validation.fitness == pytest.approx(max(r["val_dice"] + r["val_ap"] for r in rows), abs=1e-5)
+
+
+def test_a_finished_run_keeps_its_figures_when_resumed(
+    tmp_path: Path, small_plan: Plan, pools: Pools, finished: tuple[Path, Outcome]
+) -> None:
+    shutil.copytree(finished[0], tmp_path / "run")
+    again = run_fit(tmp_path / "run", small_plan, pools, resume=True)
+    assert again.validation == finished[1].validation
+    assert same(again, finished[1])
 
 
 def test_one_seed_gives_one_network(

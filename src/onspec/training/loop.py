@@ -4,7 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,8 +61,14 @@ class State:
     validations: int = 0
     validated_step: int = -1
     best_step: int = 0
-    best_fitness: float = -1.0
+    best_dice: float | None = None
+    best_ap: float | None = None
     best: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def best_validation(self) -> Validation:
+        """What the best network reached on held-out parts."""
+        return Validation(self.best_dice, self.best_ap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,11 @@ class Outcome:
 
     network: nn.Module
     state: State
-    validation: Validation
+
+    @property
+    def validation(self) -> Validation:
+        """The figures of this network, not of the last one that was tried."""
+        return self.state.best_validation
 
 
 class Clock:
@@ -152,7 +162,6 @@ class _Session:
             seed=seed,
         )
         self._loss = LOSSES[plan.loss]
-        self._last = Validation(None, None)
         self._drawn = 0.0
         self.state = State()
         self.schedule = Schedule(0)
@@ -206,12 +215,13 @@ class _Session:
     def _validate(self, now: float) -> None:
         """Measure the averaged network and keep it if none was better; of equals the later is kept."""
         averaged = self._average.module.eval()
-        self._last = validate(self._val, self._plan.input, torch_infer(averaged, self._fabric.device))
-        if self._last.fitness >= self.state.best_fitness:
-            self.state.best_fitness, self.state.best_step = self._last.fitness, self.state.step
-            self.state.best = {k: v.detach().clone() for k, v in averaged.state_dict().items()}
-        self.state.validated_step = self.state.step
-        self._note(now, val_dice=self._last.dice, val_ap=self._last.ap)
+        found = validate(self._val, self._plan.input, torch_infer(averaged, self._fabric.device))
+        state = self.state
+        if not state.best or found.fitness >= state.best_validation.fitness:
+            state.best_dice, state.best_ap, state.best_step = found.dice, found.ap, state.step
+            state.best = {k: v.detach().clone() for k, v in averaged.state_dict().items()}
+        state.validated_step = state.step
+        self._note(now, val_dice=found.dice, val_ap=found.ap)
         if now - self._drawn > _DRAW_EVERY_S:
             curves.draw(self._run)
             self._drawn = now
@@ -256,7 +266,7 @@ class _Session:
                 "average": self._average.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
                 "schedule": self.schedule.as_dict(),
-                "state": {name: getattr(s, name) for name in State.__slots__},
+                "state": {f.name: getattr(s, f.name) for f in fields(State)},
             },
         )
 
@@ -274,7 +284,7 @@ class _Session:
         """The best network found."""
         network = _network(self._plan)
         network.load_state_dict({k: v.cpu() for k, v in self.state.best.items()})
-        return Outcome(network.eval(), self.state, self._last)
+        return Outcome(network.eval(), self.state)
 
 
 def _network(plan: Plan) -> Network:

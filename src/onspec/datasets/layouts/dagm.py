@@ -162,5 +162,5 @@ def _without_ellipse(image: PurePosixPath, list_file: PurePosixPath) -> Problem:
         code="unlocated",
         file=str(image),
         message=f"{image} is defective, but {list_file} has no ellipse for it",
-        suggestion="add its ellipse; until then it trains and tests only whether an image is defective",
+        suggestion="add its ellipse; until then it is not trained on, and only its verdict is tested",
     )

@@ -140,5 +140,5 @@ def _unlocated(image: PurePosixPath, masks: list[PurePosixPath]) -> Problem:
         code="unlocated",
         file=str(image),
         message=f"{image} stands in a folder of defective parts, but {what}",
-        suggestion="label it; until then it trains and tests only whether an image is defective",
+        suggestion="label it; until then it is not trained on, and only its verdict is tested",
     )

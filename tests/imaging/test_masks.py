@@ -1,6 +1,5 @@
 """Label images of every encoding → 0 and 1."""
 
-import math
 import struct
 import zlib
 
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from onspec.domain import LabelError
-from onspec.imaging.masks import binarise, decode_label, decode_mask, draw_ellipse, merge
+from onspec.imaging.masks import binarise, decode_label, decode_mask, merge
 
 TRUTH = np.zeros((24, 32), np.uint8)
 TRUTH[6:14, 10:22] = 1
@@ -125,39 +124,3 @@ def test_instances_are_merged_without_changing_them() -> None:
     other[0, 0] = 1
     assert merge([TRUTH, other]).sum() == TRUTH.sum() + 1
     assert TRUTH[0, 0] == 0
-
-
-@given(
-    x=st.floats(40, 60), y=st.floats(40, 60), a=st.floats(3, 35), ratio=st.floats(0.2, 1), angle=st.floats(-360, 360)
-)
-def test_an_ellipse_has_its_area_and_lies_around_its_centre(
-    x: float, y: float, a: float, ratio: float, angle: float
-) -> None:
-    mask = np.zeros((100, 100), np.uint8)
-    draw_ellipse(mask, (x, y), (a, a * ratio), angle)
-    area = math.pi * a * a * ratio
-    assert abs(int(mask.sum()) - area) <= 0.1 * area + 4 * math.sqrt(area) * 0.5 + 2
-    rows, columns = np.nonzero(mask)
-    assert (columns.mean(), rows.mean()) == (pytest.approx(x, abs=1), pytest.approx(y, abs=1))
-
-
-def test_an_ellipse_turns_from_x_towards_y() -> None:
-    mask = np.zeros((100, 100), np.uint8)
-    draw_ellipse(mask, (50, 50), (30, 5), 45)
-    assert mask[68, 68] == 1
-    assert mask[32, 68] == 0
-
-
-def test_an_ellipse_over_the_border_is_cut_and_one_outside_draws_nothing() -> None:
-    mask = np.zeros((20, 20), np.uint8)
-    draw_ellipse(mask, (0, 0), (5, 5), 0)
-    assert (mask[0, :6].tolist(), mask[0, 6]) == ([1] * 6, 0)
-    before = mask.copy()
-    draw_ellipse(mask, (200, -300), (5, 5), 0)
-    assert (mask == before).all()
-
-
-def test_the_smallest_ellipse_is_a_pixel() -> None:
-    mask = np.zeros((9, 9), np.uint8)
-    draw_ellipse(mask, (4.5, 3.5), (0.1, 0.1), 0)
-    assert mask.sum() == 1

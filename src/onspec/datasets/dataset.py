@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from onspec.datasets.labels import classes_of
 from onspec.datasets.problem import Problem
 from onspec.domain import DataError, Sample
 
@@ -46,3 +47,8 @@ class Dataset:
     def defective(self) -> int:
         """How many images show a defective part."""
         return len(self.samples) - self.good
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of defects that the labels name, sorted; `defect` alone where they name none."""
+        return classes_of(self.samples)

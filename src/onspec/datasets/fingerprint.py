@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 
 from onspec.datasets.dataset import Dataset
-from onspec.domain import DataError, Ellipse, Sample, Split
+from onspec.domain import Annotation, DataError, MaskFile, Sample, Split
 
 
 def fingerprint(dataset: Dataset, assignment: Mapping[str, Split]) -> str:
@@ -21,15 +22,18 @@ def fingerprint(dataset: Dataset, assignment: Mapping[str, Split]) -> str:
 
 
 def _row(sample: Sample, split: Split) -> str:
-    labels = [
-        _ellipse(a) if isinstance(a, Ellipse) else f"{a.cls} {a.inverted} {_digest(a.path)}" for a in sample.annotations
-    ]
+    labels = [_label(annotation) for annotation in sample.annotations]
     fields = (sample.name, sample.part, sample.truth, sample.cls or "", split, _digest(sample.image), *sorted(labels))
     return "\0".join(fields) + "\n"
 
 
-def _ellipse(e: Ellipse) -> str:
-    return f"{e.cls} {e.x!r} {e.y!r} {e.a!r} {e.b!r} {e.angle_deg!r}"
+def _label(annotation: Annotation) -> str:
+    """What the label says, the content of its file included; where its file stands is no matter."""
+    if isinstance(annotation, MaskFile):
+        code = "" if annotation.code is None else f" {annotation.code}"
+        return f"{annotation.cls} {annotation.inverted}{code} {_digest(annotation.path)}"
+    values = (repr(getattr(annotation, field.name)) for field in fields(annotation) if field.name != "cls")
+    return " ".join([annotation.cls, *values])
 
 
 def _digest(path: Path) -> str:

@@ -1,11 +1,30 @@
-"""A sample's labels → masks."""
+"""A sample's labels → masks or boxes."""
 
+from collections.abc import Sequence
+from typing import Literal
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from onspec.domain import Annotation, Ellipse, LabelError, MaskFile, Sample, UnreadableImageError
-from onspec.imaging.masks import Mask, decode_mask, draw_ellipse
+from onspec.domain import (
+    DEFECT,
+    Annotation,
+    Box,
+    Ellipse,
+    LabelError,
+    MaskFile,
+    Polygon,
+    RunLengths,
+    Sample,
+    UnreadableImageError,
+)
+from onspec.imaging.masks import Mask, decode_codes, decode_mask
 from onspec.imaging.reading import read_bytes
+from onspec.imaging.shapes import decode_runs, draw_box, draw_ellipse, draw_polygon
+
+Located = Literal["pixels", "boxes", "nowhere"]
+"""How exactly a set says where its defects are."""
 
 
 def is_located(sample: Sample) -> bool:
@@ -13,7 +32,26 @@ def is_located(sample: Sample) -> bool:
     return not sample.defective or bool(sample.annotations)
 
 
-def load_mask(sample: Sample, size: tuple[int, int], classes: tuple[str, ...] = ("defect",)) -> NDArray[np.uint8]:
+def locating(samples: Sequence[Sample]) -> Located:
+    """How most located defects of a set are labelled; `nowhere` where all labels are about whole images."""
+    boxes = sum(isinstance(a, Box) for s in samples for a in s.annotations)
+    others = sum(len(s.annotations) for s in samples) - boxes
+    if not boxes and not others:
+        return "nowhere"
+    return "boxes" if boxes > others else "pixels"
+
+
+def classes_of(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """The classes of defects that the labels name, sorted; one, `defect`, where they name none.
+
+    Samples whose defects are not located count by their whole-image class.
+    """
+    named = {a.cls for s in samples for a in s.annotations}
+    named |= {s.cls for s in samples if s.defective and s.cls is not None and not s.annotations}
+    return tuple(sorted(named - {DEFECT})) or (DEFECT,)
+
+
+def load_mask(sample: Sample, size: tuple[int, int], classes: tuple[str, ...] = (DEFECT,)) -> NDArray[np.uint8]:
     """The sample's label as uint8 (K, H, W) of 0/1, one plane a class; zeros for a good sample.
 
     With one class, all annotations are that class: what kind of defect it is does not matter then.
@@ -30,20 +68,78 @@ def load_mask(sample: Sample, size: tuple[int, int], classes: tuple[str, ...] = 
     width, height = size
     planes = np.zeros((len(classes), height, width), np.uint8)
     for annotation in sample.annotations:
-        plane = planes[_plane(annotation, classes, sample.name)]
-        if isinstance(annotation, MaskFile):
-            np.maximum(plane, _read(annotation, size, sample.name), out=plane)
-        else:
-            _draw(plane, annotation, sample.name)
+        plane = planes[class_index(annotation.cls, classes, sample.name)]
+        np.maximum(plane, _drawn(annotation, size, sample.name), out=plane)
     return planes
 
 
-def _plane(annotation: Annotation, classes: tuple[str, ...], name: str) -> int:
+def load_boxes(
+    sample: Sample, size: tuple[int, int], classes: tuple[str, ...] = (DEFECT,)
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The sample's defects as boxes: float32 (n, 4) of x, y, width, height in px, cut at the border, and int64 (n,)
+    class indices. A label that is no box gives the box around each of its connected defects.
+
+    Raises:
+        LabelError: as `load_mask`.
+    """
+    if not is_located(sample):
+        raise LabelError(f"{sample.name}: defective, but no label says where; label it, or leave it out of this step")
+    boxes: list[tuple[float, float, float, float]] = []
+    kinds: list[int] = []
+    for annotation in sample.annotations:
+        found = _boxes(annotation, size, sample.name)
+        boxes += found
+        kinds += [class_index(annotation.cls, classes, sample.name)] * len(found)
+    return np.array(boxes, np.float32).reshape(-1, 4), np.array(kinds, np.int64)
+
+
+def class_index(cls: str, classes: tuple[str, ...], name: str) -> int:
+    """The class's place; with one class everything is that class.
+
+    Raises:
+        LabelError: a class that is not among several.
+    """
     if len(classes) == 1:
         return 0
-    if annotation.cls not in classes:
-        raise LabelError(f"{name}: label of unknown class {annotation.cls!r}; known: {', '.join(classes)}")
-    return classes.index(annotation.cls)
+    if cls not in classes:
+        raise LabelError(f"{name}: label of unknown class {cls!r}; known: {', '.join(classes)}")
+    return classes.index(cls)
+
+
+def _drawn(annotation: Annotation, size: tuple[int, int], name: str) -> Mask:
+    if isinstance(annotation, MaskFile):
+        return _read(annotation, size, name)
+    if isinstance(annotation, RunLengths):
+        if annotation.size != size:
+            raise _other_size(f"{name}: run lengths", annotation.size, name, size)
+        return decode_runs(annotation.counts, size)
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    match annotation:
+        case Ellipse():
+            draw_ellipse(mask, (annotation.x, annotation.y), (annotation.a, annotation.b), annotation.angle_deg)
+        case Box():
+            draw_box(mask, annotation.x, annotation.y, annotation.width, annotation.height)
+        case Polygon():
+            draw_polygon(mask, annotation.rings)
+    if not mask.any():
+        raise _outside(annotation, size, name)
+    return mask
+
+
+def _boxes(annotation: Annotation, size: tuple[int, int], name: str) -> list[tuple[float, float, float, float]]:
+    if isinstance(annotation, Box):
+        left, top = max(0.0, annotation.x), max(0.0, annotation.y)
+        right = min(float(size[0]), annotation.x + annotation.width)
+        bottom = min(float(size[1]), annotation.y + annotation.height)
+        if left >= right or top >= bottom:
+            raise _outside(annotation, size, name)
+        return [(left, top, right - left, bottom - top)]
+    stats = cv2.connectedComponentsWithStats(_drawn(annotation, size, name), connectivity=8)[2][1:, :4]
+    if isinstance(annotation, MaskFile):
+        return [(float(x), float(y), float(w), float(h)) for x, y, w, h in stats]
+    x, y = stats[:, 0].min(initial=size[0]), stats[:, 1].min(initial=size[1])  # one annotation is one defect
+    right, bottom = (stats[:, 0] + stats[:, 2]).max(initial=0), (stats[:, 1] + stats[:, 3]).max(initial=0)
+    return [(float(x), float(y), float(right - x), float(bottom - y))] if len(stats) else []
 
 
 def _read(annotation: MaskFile, size: tuple[int, int], name: str) -> Mask:
@@ -51,22 +147,36 @@ def _read(annotation: MaskFile, size: tuple[int, int], name: str) -> Mask:
         data = read_bytes(annotation.path)
     except UnreadableImageError as error:
         raise LabelError(f"{name}: its label cannot be read: {error}") from error
-    mask = decode_mask(data, str(annotation.path), inverted=annotation.inverted)
+    if annotation.code is None:
+        mask = decode_mask(data, str(annotation.path), inverted=annotation.inverted)
+    else:
+        mask = (decode_codes(data, str(annotation.path)) == annotation.code).astype(np.uint8)
     got = (mask.shape[1], mask.shape[0])
     if got != size:
-        raise LabelError(
-            f"{annotation.path}: label of {got[0]}×{got[1]} px for image {name} of {size[0]}×{size[1]} px; "
-            "export it again in the image's size"
-        )
+        raise _other_size(str(annotation.path), got, name, size)
     return mask
 
 
-def _draw(plane: Mask, ellipse: Ellipse, name: str) -> None:
-    drawn = np.zeros_like(plane)
-    draw_ellipse(drawn, (ellipse.x, ellipse.y), (ellipse.a, ellipse.b), ellipse.angle_deg)
-    if not drawn.any():
-        raise LabelError(
-            f"{name}: an ellipse at ({ellipse.x:g}, {ellipse.y:g}) px lies outside the image of "
-            f"{plane.shape[1]}×{plane.shape[0]} px; correct labels.txt"
-        )
-    np.maximum(plane, drawn, out=plane)
+def _other_size(label: str, got: tuple[int, int], name: str, size: tuple[int, int]) -> LabelError:
+    return LabelError(
+        f"{label}: label of {got[0]}×{got[1]} px for image {name} of {size[0]}×{size[1]} px; "
+        "export it again in the image's size"
+    )
+
+
+def _outside(annotation: Annotation, size: tuple[int, int], name: str) -> LabelError:
+    kind = {Ellipse: "an ellipse", Box: "a box", Polygon: "a polygon"}.get(type(annotation), "a label")
+    return LabelError(
+        f"{name}: {kind} at {_place(annotation)} px lies outside the image of {size[0]}×{size[1]} px; correct its label"
+    )
+
+
+def _place(annotation: Annotation) -> str:
+    match annotation:
+        case Ellipse() | Box():
+            x, y = annotation.x, annotation.y
+        case Polygon():
+            x, y = annotation.rings[0][0]
+        case _:
+            x = y = 0.0
+    return f"({x:g}, {y:g})"

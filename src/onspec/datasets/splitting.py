@@ -10,7 +10,7 @@ from pathlib import Path
 from onspec.datasets import split_file as files
 from onspec.datasets.dataset import Dataset
 from onspec.datasets.pairing import meaningful
-from onspec.domain import DataError, Sample, Split, SplitError
+from onspec.domain import DEFECT, DataError, Sample, Split, SplitError
 
 
 def assign(
@@ -160,5 +160,6 @@ def _part(name: str, group: Sequence[Sample], seed: int) -> _Part:
 
 
 def kind_of(sample: Sample) -> str:
-    """The folders of a sample that say what kind of part or defect it shows."""
-    return sample.cls or "/".join(meaningful(tuple(sample.name.split("/")[:-1])))
+    """What kind of part or defect a sample shows, as its labels or else its folders say."""
+    named = sorted({a.cls for a in sample.annotations} - {DEFECT})
+    return sample.cls or "+".join(named) or "/".join(meaningful(tuple(sample.name.split("/")[:-1])))

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from onspec.datasets.textures import SIZE, TEXTURES, Field, Texture
 from onspec.domain import Ellipse, UsageError
-from onspec.imaging.masks import Mask, draw_ellipse
+from onspec.imaging.masks import Mask
+from onspec.imaging.shapes import draw_ellipse
 from onspec.imaging.writing import write_image
 
 _MEAN, _DEVIATION = 128.0, 30.0

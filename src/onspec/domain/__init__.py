@@ -1,5 +1,6 @@
 """Frozen, validated values and the one exception tree. A value that exists is valid."""
 
+from onspec.domain.annotation import DEFECT, Annotation, Box, Ellipse, MaskFile, Polygon, RunLengths
 from onspec.domain.defect import Defect
 from onspec.domain.errors import (
     DataError,
@@ -18,12 +19,15 @@ from onspec.domain.errors import (
     UnreadableImageError,
     UsageError,
 )
-from onspec.domain.sample import Annotation, Ellipse, MaskFile, Sample, Split
+from onspec.domain.sample import Sample, Split
 from onspec.domain.score_map import ScoreMap
+from onspec.domain.task import Task
 from onspec.domain.verdict import Decision, Inspection, Verdict
 
 __all__ = [
+    "DEFECT",
     "Annotation",
+    "Box",
     "DataError",
     "Decision",
     "Defect",
@@ -38,12 +42,15 @@ __all__ = [
     "MaskFile",
     "MissingExtraError",
     "OnspecError",
+    "Polygon",
     "RecipeError",
     "RulesError",
+    "RunLengths",
     "Sample",
     "ScoreMap",
     "Split",
     "SplitError",
+    "Task",
     "UnexpectedImageError",
     "UnreadableImageError",
     "UsageError",

@@ -5,6 +5,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+from onspec.domain.annotation import Annotation
+
 
 class Split(StrEnum):
     """What a part is used for. No part stands in two of them."""
@@ -12,41 +14,6 @@ class Split(StrEnum):
     TRAIN = "train"
     VAL = "val"
     TEST = "test"
-
-
-@dataclass(frozen=True, slots=True)
-class MaskFile:
-    """A label image of any encoding (see `imaging.masks`) that marks the pixels of one class.
-
-    `inverted` says that the set draws its background bright, so that 0 is the class.
-    """
-
-    path: Path
-    cls: str = "defect"
-    inverted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ellipse:
-    """A coarse label as DAGM 2007 has it: centre (x, y), semi-axes (a along, b across) in px, angle in degrees.
-
-    The angle turns the a-axis from the image's x axis towards its (downward) y axis.
-    """
-
-    x: float
-    y: float
-    a: float
-    b: float
-    angle_deg: float
-    cls: str = "defect"
-
-    def __post_init__(self) -> None:
-        """Refuse axes that enclose nothing."""
-        if self.a <= 0 or self.b <= 0:
-            raise ValueError(f"Ellipse axes must be positive; got a={self.a}, b={self.b}")
-
-
-Annotation = MaskFile | Ellipse
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +27,7 @@ class Sample:
         annotations: where the defects are; empty for a good part, and for one only known to be defective.
         defective: the truth about the part.
         split: the split that the data set itself assigns, if it does.
-        cls: the class of a whole-image label, `None` where labels say where the defects are.
+        cls: the class of a whole-image label; `None` for a good part, and where annotations name the classes.
     """
 
     name: str

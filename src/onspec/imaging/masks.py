@@ -4,7 +4,6 @@ Plants and labelling tools store masks as 0/255, 0/1, with gray edges, as palett
 instance, and inverted. Only the encoding is decided here, from the file's own content; nothing is resized or blurred.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,6 +49,20 @@ def decode_label(data: bytes, name: str) -> tuple[Mask, Image]:
         return (gray > int(np.iinfo(gray.dtype).max) // 2).astype(np.uint8), raw
     coloured = raw.ndim == 3 and _is_coloured(raw) and len(np.unique(gray)) <= _FEW
     return ((gray > 0).astype(np.uint8) if coloured else binarise(gray)), raw
+
+
+def decode_codes(data: bytes, name: str) -> Image:
+    """A label image that holds several classes, as the codes (H, W) that stand in it: gray values or palette indices.
+
+    Raises:
+        LabelError: it cannot be decoded, or is a picture of colours, which are no codes.
+    """
+    raw = decode_raw(data)
+    if raw is None:
+        raise LabelError(f"{name}: label image cannot be decoded; export it again as PNG")
+    if raw.ndim == 3 and _is_coloured(raw):
+        raise LabelError(f"{name}: a label image in colours holds no class codes; export it as gray values 0, 1, 2 …")
+    return raw if raw.ndim == 2 else np.ascontiguousarray(raw[..., 0])
 
 
 def binarise(gray: Image) -> Mask:
@@ -107,24 +120,3 @@ def _palette_ground(data: bytes) -> NDArray[np.uint8] | None:
     if len(palette) == 0 or not np.ptp(palette.astype(np.int16), axis=1).any():
         return None
     return palette[0, ::-1].copy()
-
-
-def draw_ellipse(mask: Mask, centre: tuple[float, float], axes: tuple[float, float], angle_deg: float) -> None:
-    """Set the pixels of `mask` whose centres lie in an ellipse, in place; at least the one at its centre.
-
-    Centre (x, y) and semi-axes in px, angle from x towards y in degrees. OpenCV's own filled ellipse adds half a
-    pixel all around, a quarter of the area of a small one.
-    """
-    height, width = mask.shape
-    (x, y), reach = centre, max(axes)
-    left, right = max(0, math.floor(x - reach)), min(width, math.ceil(x + reach) + 1)
-    top, bottom = max(0, math.floor(y - reach)), min(height, math.ceil(y + reach) + 1)
-    if left >= right or top >= bottom:
-        return
-    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
-    dx = np.arange(left, right)[None, :] - x
-    dy = np.arange(top, bottom)[:, None] - y
-    inside = ((dx * cos + dy * sin) / axes[0]) ** 2 + ((dy * cos - dx * sin) / axes[1]) ** 2 <= 1
-    mask[top:bottom, left:right][inside] = 1
-    if 0 <= round(x) < width and 0 <= round(y) < height:
-        mask[round(y), round(x)] = 1

@@ -15,7 +15,7 @@ from onspec.datasets.mask_facts import MaskFacts, are_inverted, survey_masks
 from onspec.datasets.pairing import Located, Pairs, pair
 from onspec.datasets.problem import Problem
 from onspec.datasets.tree import Tree, folder_truth
-from onspec.domain import LayoutError, MaskFile, Sample
+from onspec.domain import DEFECT, LayoutError, MaskFile, Sample
 
 
 def score(tree: Tree) -> float:
@@ -71,6 +71,7 @@ class _Judge:
         marking = [mask for mask in masks if self._marks(mask)]
         named = self._named(image)
         defective = bool(marking) if named is None else named
+        kind = image.kinds[-1] if named and folder_truth(image.kinds[-1]) is None else DEFECT
         if named is False and marking:
             problems.append(_marked_good(image.path, marking[0]))
         if named and not marking:
@@ -80,9 +81,9 @@ class _Judge:
             image=self.tree.path(image.path),
             part=str(image.path),
             defective=defective,
-            annotations=tuple(MaskFile(self.tree.path(m), inverted=self.inverted) for m in marking if defective),
+            annotations=tuple(MaskFile(self.tree.path(m), kind, self.inverted) for m in marking if defective),
             split=image.split,
-            cls=image.kinds[-1] if named and not marking else None,
+            cls=kind if defective and not marking else None,
         )
 
     def _named(self, image: Located) -> bool | None:

@@ -19,6 +19,7 @@ from onspec.domain.errors import (
     UnreadableImageError,
     UsageError,
 )
+from onspec.domain.prediction import Prediction, ScoredBox
 from onspec.domain.sample import Sample, Split
 from onspec.domain.score_map import ScoreMap
 from onspec.domain.task import Task
@@ -43,11 +44,13 @@ __all__ = [
     "MissingExtraError",
     "OnspecError",
     "Polygon",
+    "Prediction",
     "RecipeError",
     "RulesError",
     "RunLengths",
     "Sample",
     "ScoreMap",
+    "ScoredBox",
     "Split",
     "SplitError",
     "Task",

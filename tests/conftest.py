@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from onspec.domain import Task
 from onspec.imaging.preparation import Extent, InputSpec
 from onspec.imaging.writing import encode_image
 from onspec.recipe.package import Golden, Package
@@ -54,6 +55,49 @@ def tiny_model(channels: int = 1, classes: int = 1, gain: float = 12.0) -> bytes
     return bytes(model.SerializeToString())
 
 
+def toned_model(cell: int = 1, half: float | None = None, cores: bool = False) -> bytes:
+    """ONNX bytes of a network with the classes `bright` and `dark` that can be reckoned by hand, cell by cell.
+
+    With x, a cell's mean input in -1…1, `bright` scores sigmoid(24 · x - 12) and `dark` sigmoid(-24 · x - 12): gray 255
+    is bright, gray 0 dark, gray 128 neither. With `half`, every cell draws a box that ends so many working px from its
+    centre on each side. With `cores`, a last plane scores sigmoid(24 · x - 21.6): only gray 252 and more is a core.
+    """
+    weight = np.array([24, -24, 24][: 2 + cores], np.float32).reshape(-1, 1, 1, 1)
+    bias = np.array([-12, -12, -21.6][: 2 + cores], np.float32)
+    nodes = [
+        helper.make_node("AveragePool", ["image"], ["cells"], kernel_shape=[cell, cell], strides=[cell, cell]),
+        helper.make_node("Conv", ["cells", "weight", "bias"], ["logits"], kernel_shape=[1, 1]),
+        helper.make_node("Sigmoid", ["logits"], ["scores" if half is None else "score"]),
+    ]
+    values = [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")]
+    if half is not None:
+        nodes += [
+            helper.make_node("Conv", ["cells", "nothing", "half"], ["distances"], kernel_shape=[1, 1]),
+            helper.make_node("Concat", ["score", "distances"], ["scores"], axis=1),
+        ]
+        values.append(numpy_helper.from_array(np.zeros((4, 1, 1, 1), np.float32), "nothing"))
+        values.append(numpy_helper.from_array(np.full(4, half, np.float32), "half"))
+    planes = len(bias) + (0 if half is None else 4)
+    graph = helper.make_graph(
+        nodes,
+        "toned",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, "height", "width"])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", planes, "down", "across"])],
+        values,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+def toned_part(*spots: tuple[int, int, int, int, int], size: tuple[int, int] = (96, 64)) -> NDArray[np.uint8]:
+    """A gray part (128), uint8 (H, W), with spots given as x, y, width, height in px and gray value."""
+    image = np.full((size[1], size[0]), 128, np.uint8)
+    for x, y, w, h, gray in spots:
+        image[y : y + h, x : x + w] = gray
+    return image
+
+
 def tiny_part(*spots: tuple[int, int, int, int], size: tuple[int, int] = (96, 64)) -> NDArray[np.uint8]:
     """A dark part (gray 20), uint8 (H, W), with bright spots (gray 235) given as x, y, width, height in px."""
     image = np.full((size[1], size[0]), 20, np.uint8)
@@ -66,6 +110,50 @@ def tiny_recipe() -> Recipe:
     """Takes 8-bit gray images of 64…128 × 48…96 px."""
     spec = InputSpec(width=Extent(min=64, max=128), height=Extent(min=48, max=96), stride=16, tile=256, halo=32)
     return Recipe(name="tiny", input=spec, provenance=Provenance(created="2026-01-01T00:00:00Z", onspec="0.1.0"))
+
+
+TONED: dict[Task, tuple[int, float | None]] = {
+    Task.SEGMENT: (1, None),
+    Task.DETECT: (4, 2.0),
+    Task.CLASSIFY: (8, None),
+}
+"""Task → `cell` and `half` of `toned_model`: a box is the very cell that draws it."""
+
+
+def toned_package(task: Task, cores: bool = False) -> Package:
+    """A draft of a recipe with `toned_model` for this task and the sizes of `tiny_recipe`; golden samples of each kind.
+
+    The classifier pools odds with sharpness 4.
+    """
+    cell, half = TONED[task]
+    recipe = Recipe.model_validate(
+        {
+            **tiny_recipe().model_dump(),
+            "name": f"toned-{task}",
+            "task": task,
+            "classes": ("bright", "dark"),
+            "separate": cores,
+            "input": {**tiny_recipe().input.model_dump(), "cell": cell},
+            "thresholds": {"pooling": "odds", "sharpness": 4.0} if task is Task.CLASSIFY else {},
+        }
+    )
+    parts = {"good": (), "bright": ((40, 24, 4, 4, 255),), "dark": ((40, 24, 4, 4, 0),)}
+    if task is not Task.DETECT:
+        parts = {name: tuple((x, y, 24, 16, gray) for x, y, _, _, gray in spots) for name, spots in parts.items()}
+    golden = tuple(Golden(f"{name}.png", encode_image(toned_part(*spots))) for name, spots in parts.items())
+    return with_digest(Package(recipe=recipe, model=toned_model(cell, half, cores), golden=golden))
+
+
+@pytest.fixture(scope="session")
+def make_toned() -> Callable[..., Package]:
+    """`toned_package`."""
+    return toned_package
+
+
+@pytest.fixture(scope="session")
+def make_toned_part() -> Callable[..., NDArray[np.uint8]]:
+    """`toned_part`."""
+    return toned_part
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from onspec.datasets.layouts import LAYOUTS
 from onspec.imaging.writing import write_image
 
 Run = Callable[..., tuple[int, str, str]]
@@ -65,4 +66,18 @@ def test_a_missing_folder_is_exit_2(onspec: Run, tmp_path: Path) -> None:
 
 def test_an_unknown_layout_is_exit_2(onspec: Run, data: Path) -> None:
     code, _, err = onspec("check", data, "--layout", "maks")
-    assert (code, err) == (2, "onspec: Unknown layout 'maks'; choose dagm, masks\n")
+    assert (code, err) == (2, f"onspec: Unknown layout 'maks'; choose {', '.join(LAYOUTS)}\n")
+
+
+def test_classes_and_kinds_of_labels_are_shown(onspec: Run, data: Path) -> None:
+    (data / "masks" / "tile00_b.png").unlink()
+    rows = [
+        f"images/tile{n // 2:02d}_{'ab'[n % 2]}.png,{'dent' if n < 30 else 'crack'},1,1,9,9" for n in range(1, 40, 2)
+    ]
+    (data / "boxes.csv").write_text("\n".join(["image,class,x1,y1,x2,y2", *rows]))
+    code, out, _ = onspec("check", data)
+    shown = [line.split(maxsplit=1) for line in out.splitlines() if line.strip()]
+    assert code == 0
+    assert ["labels", "20 boxes"] in [[word.strip() for word in row] for row in shown]
+    assert "dent: 15 defects in 15 images" in out
+    assert "crack: 5 defects in 5 images" in out

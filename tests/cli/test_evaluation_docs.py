@@ -6,14 +6,29 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from onspec.cli.evaluate import COLUMNS
+from onspec.evaluation.boundary import TOLERANCE_PX
+from onspec.evaluation.box_ranking import MOST_BOXES
 from onspec.evaluation.evidence import best_rate, parts_needed, rank_allowed
 from onspec.evaluation.intervals import clopper_pearson
-from onspec.evaluation.metrics import DetectionFigures, Images, Metrics, PartFigures, PixelFigures
+from onspec.evaluation.metrics import (
+    ClassFigures,
+    ClassificationFigures,
+    DetectionFigures,
+    Images,
+    Metrics,
+    PartFigures,
+    PixelFigures,
+)
+from onspec.imaging.boxes import FLOOR
 
 TEXT = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("model", [Metrics, Images, PartFigures, PixelFigures, DetectionFigures])
+@pytest.mark.parametrize(
+    "model",
+    [Metrics, Images, PartFigures, PixelFigures, DetectionFigures, ClassificationFigures, ClassFigures],
+)
 def test_every_figure_is_explained(model: type[BaseModel]) -> None:
     assert [name for name in model.model_fields if f"`{name}`" not in TEXT] == []
 
@@ -31,5 +46,18 @@ def test_examples_in_the_text() -> None:
     assert f"{clopper_pearson(0, 26)[1]:.1%}" == "13.2%"
     assert "71 defective parts support at best 4.1 %" in TEXT
     assert f"{best_rate(71, 0.95):.1%}" == "4.1%"
+    assert "40 images support 7.2 % at\n95 %, and it takes 299 for 1 %" in TEXT
+    assert f"{best_rate(40, 0.95):.1%}" == "7.2%"
+    assert parts_needed(0.01, 0.95) == 299
     assert "93 parts support 5 % at 95 % with one of them" in TEXT
     assert (rank_allowed(93, 0.05, 0.95), rank_allowed(92, 0.05, 0.95)) == (2, 1)
+
+
+def test_the_rows_of_predictions() -> None:
+    assert [column for column in COLUMNS if f"`{column}`" not in TEXT] == []
+
+
+def test_constants_in_the_text() -> None:
+    assert f"runs within {TOLERANCE_PX} px of the labelled one" in TEXT
+    assert f"not 100 but {MOST_BOXES} boxes of an image and class count" in TEXT
+    assert f"down to a score of {FLOOR:g}" in TEXT

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from onspec.domain import Task
 from onspec.imaging.reading import read_image
 from onspec.imaging.writing import write_image
 from onspec.recipe.package import Package
@@ -108,14 +109,49 @@ def test_files_of_one_name_do_not_overwrite_each_other(
     ]
 
 
+def packed(package: Package, path: Path) -> Path:
+    """The draft as a recipe file."""
+    with closing(Inspector(package, threads=1)) as inspector:
+        package = replace(package, golden=record_golden(inspector, package.golden))
+    pack(package, path)
+    return path
+
+
+@pytest.mark.parametrize("task", Task)
+def test_each_task_from_the_command_line(
+    task: Task, onspec: Run, make_toned: Callable[..., Package], make_toned_part: MakePart, tmp_path: Path
+) -> None:
+    recipe = packed(make_toned(task), tmp_path / "toned.onspec")
+    spot = (40, 24, 4, 4, 255) if task is Task.DETECT else (40, 24, 24, 16, 255)
+    write_image(tmp_path / "parts" / "bad.png", make_toned_part(spot))
+    write_image(tmp_path / "parts" / "good.png", make_toned_part())
+    folders = ("--maps", tmp_path / "maps", "--overlays", tmp_path / "overlays")
+    code, out, _ = onspec("inspect", recipe, tmp_path / "parts", *folders)
+    bad, good = lines(out)
+    assert (code, bad["verdict"], good["verdict"]) == (0, "NG", "OK")
+    assert [d["bbox"] for d in bad["defects"]] == [list(spot[:4])]
+    assert bad["class"] == ("bright" if task is Task.CLASSIFY else None)
+    names = [f"{stem}.{cls}.png" for stem in ("bad", "good") for cls in ("bright", "dark")]
+    assert sorted(p.name for p in (tmp_path / "maps").iterdir()) == names
+    scores = read_image(tmp_path / "maps" / "bad.bright.png")
+    assert (scores.dtype, scores.shape) == (np.dtype(np.uint16), (64, 96))
+    assert scores[26, 42] > 40_000
+    picture = read_image(tmp_path / "overlays" / "bad.png")
+    x, y, w, h, _ = spot
+    drawn = (picture == (255, 70, 40)).all(axis=2)
+    assert drawn[y, x + w // 2]
+    assert drawn[y + h - 1, x + w // 2]
+    assert drawn[y + h // 2, x]
+    assert not drawn[: y - 1].any()
+    assert not (read_image(tmp_path / "overlays" / "good.png") == (255, 70, 40)).all(axis=-1).any()
+
+
 def test_a_map_for_each_class(
     onspec: Run, tiny_package: Package, make_model: Callable[..., bytes], parts: Path, tmp_path: Path
 ) -> None:
     recipe = tiny_package.recipe.model_copy(update={"classes": ("pore", "a/b")})
     package = replace(tiny_package, recipe=recipe, model=make_model(classes=2))
-    with closing(Inspector(package, threads=1)) as inspector:
-        package = replace(package, golden=record_golden(inspector, package.golden))
-    pack(package, tmp_path / "two.onspec")
+    packed(package, tmp_path / "two.onspec")
     onspec("inspect", tmp_path / "two.onspec", parts / "a/2.png", "--maps", tmp_path / "maps")
     assert sorted(p.name for p in (tmp_path / "maps").iterdir()) == ["2.a_b.png", "2.pore.png"]
 

@@ -11,7 +11,10 @@ from onspec import __version__
 from onspec.cli import main as cli
 from onspec.domain import DataError
 
-CONTRACT = ("demo", "synth", "check", "train", "evaluate", "threshold", "pack", "verify", "inspect", "serve", "export")
+CONTRACT = (
+    "demo", "synth", "check", "convert", "train", "evaluate", "threshold", "pack", "verify", "inspect", "serve",
+    "export",
+)  # fmt: skip
 """The verbs that users and their scripts may rely on."""
 
 Outcome = tuple[int, str, str]

@@ -58,6 +58,7 @@ def test_json(onspec: Run, deviating: Path) -> None:
     )
     assert [(g["image"], g["ok"]) for g in facts["golden"]] == [("defective.png", False), ("good.png", True)]
     assert facts["golden"][0]["expected"]["verdict"] == "OK"
+    assert [g["class"] for g in facts["golden"]] == [None, None]
 
 
 def test_the_signature_is_checked_where_a_key_is_given(onspec: Run, tiny_recipe_path: Path, tmp_path: Path) -> None:

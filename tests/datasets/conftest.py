@@ -1,6 +1,8 @@
 """Small data sets on disk."""
 
-from collections.abc import Callable, Mapping
+import struct
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -50,5 +52,22 @@ def mask() -> Callable[..., Pixels]:
         pixels = np.full(shape, ground, np.uint8)
         pixels[5:11, 10:18] = value
         return pixels
+
+    return make
+
+
+@pytest.fixture
+def paletted() -> Callable[[Pixels, Sequence[tuple[int, int, int]]], bytes]:
+    """Indices (H, W) and RGB colours → a PNG of colour type 3, by the specification."""
+
+    def make(indices: Pixels, colours: Sequence[tuple[int, int, int]]) -> bytes:
+        def chunk(kind: bytes, body: bytes) -> bytes:
+            return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+        header = struct.pack(">IIBBBBB", indices.shape[1], indices.shape[0], 8, 3, 0, 0, 0)
+        rows = zlib.compress(b"".join(b"\x00" + row.tobytes() for row in indices))
+        palette = b"".join(bytes(colour) for colour in colours)
+        chunks = ((b"IHDR", header), (b"PLTE", palette), (b"IDAT", rows), (b"IEND", b""))
+        return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, body) for kind, body in chunks)
 
     return make

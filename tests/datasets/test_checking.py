@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from onspec.datasets.checking import CheckReport, check
+from onspec.datasets.checking import CheckReport, ClassReport, check
 from onspec.datasets.layouts import load
 from onspec.imaging.writing import encode_image
 
@@ -145,3 +145,32 @@ def test_a_training_split_of_good_parts_is_said(build: Build, picture: Make, mas
     report = check(load(build(files)))
     assert found(report) == [("warning", "split-of-good", None)]
     assert report.splits == {"train": {"good": 5, "defective": 0}, "test": {"good": 0, "defective": 25}}
+
+
+def test_boxes_are_counted_by_class_where_they_overlap_and_named_by_kind(build: Build, picture: Make) -> None:
+    files: Files = {f"{n:02d}.png": picture(n) for n in range(40)}
+    rows = [f"{n:02d}.png,{cls},2,2,10,8" for n in range(20) for cls in ("dent", "crack")]
+    rows += [f"{n:02d}.png,dent,4,4,10,8" for n in range(5)]
+    report = check(load(build(files | {"boxes.csv": "\n".join(["image,class,x,y,w,h", *rows])})))
+    assert report.problems == ()
+    assert report.classes == {"crack": ClassReport(images=20, defects=20), "dent": ClassReport(images=20, defects=25)}
+    labels = report.labels
+    assert (labels.located, labels.boxes, labels.files, labels.runs, labels.defects) == ("boxes", 45, 0, 0, 45)
+    assert labels.share_min == pytest.approx(80 / 1200)
+    assert labels.share_max == pytest.approx((80 + 80 - 48) / 1200)
+
+
+def test_copies_whose_labels_differ_in_class_alone(build: Build, picture: Make) -> None:
+    files: Files = {f"{n:02d}.png": picture(n % 39) for n in range(40)}
+    rows = [f"{n:02d}.png,{'crack' if n else 'dent'},2,2,10,8" for n in (*range(20), 39)]
+    report = check(load(build(files | {"boxes.csv": "\n".join(["image,class,x,y,w,h", *rows])})))
+    assert found(report) == [("error", "duplicate-labels", "00.png")]
+
+
+def test_images_that_name_no_class_among_others_that_do(build: Build, picture: Make) -> None:
+    files: Files = {f"{n:02d}.png": picture(n) for n in range(40)}
+    rows = [f"{n:02d}.png,{'' if n < 2 else 'dent'},2,2,10,8" for n in range(20)]
+    report = check(load(build(files | {"boxes.csv": "\n".join(["image,class,x,y,w,h", *rows])})))
+    assert found(report) == [("warning", "class-unnamed", "00.png")]
+    assert report.problems[0].message == "2 defective images name no class, others dent; the first is 00.png"
+    assert report.classes["defect"] == ClassReport(images=2, defects=2)

@@ -7,7 +7,6 @@ import pytest
 
 from onspec.datasets import checking
 from onspec.datasets.layouts import LAYOUTS
-from onspec.datasets.textures import TEXTURES
 
 DOCS = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
 SOURCE = "".join(p.read_text("utf-8") for p in sorted(Path(checking.__file__).parent.rglob("*.py")))
@@ -25,8 +24,3 @@ def test_every_problem_has_a_row_and_every_row_a_problem() -> None:
     assert len(in_source) >= 15
     assert in_source <= in_docs
     assert all(f'"{code}"' in SOURCE for code in in_docs)
-
-
-def test_every_texture_has_a_row() -> None:
-    rows = re.findall(r"^\| (\d+) \| ", DOCS, re.MULTILINE)
-    assert rows == [str(n) for n in range(1, len(TEXTURES) + 1)]

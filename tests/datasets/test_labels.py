@@ -98,5 +98,5 @@ def test_how_a_set_is_labelled_and_which_classes_it_names() -> None:
     told = Sample("t.png", Path("t.png"), "t", defective=True, cls="crack")
     assert (locating([good, told]), classes_of([good, told])) == ("nowhere", ("crack",))
     boxed = [good, told, sample(Box(1, 1, 2, 2, "dent"), Box(1, 1, 2, 2, "dent"), Ellipse(1, 1, 2, 2, 0))]
-    assert (locating(boxed), classes_of(boxed)) == ("boxes", ("crack", "dent"))
+    assert (locating(boxed), classes_of(boxed)) == ("boxes", ("crack", "defect", "dent"))
     assert (locating([sample(Ellipse(1, 1, 2, 2, 0))]), classes_of([good])) == ("pixels", ("defect",))

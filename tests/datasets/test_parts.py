@@ -12,9 +12,14 @@ from onspec.datasets.parts import Telling, equal_files, tell_apart
 from onspec.domain import DataError, Sample, UsageError
 
 
-def tell(names: list[str], listed: dict[str, str] | None = None, pattern: str | None = None) -> Telling:
+def tell(
+    names: list[str],
+    listed: dict[str, str] | None = None,
+    pattern: str | None = None,
+    own: dict[str, str] | None = None,
+) -> Telling:
     samples = [Sample(name, Path("absent") / name, name, defective=False) for name in names]
-    return tell_apart(samples, listed or {}, pattern)
+    return tell_apart(samples, listed or {}, pattern, own)
 
 
 def groups(telling: Telling) -> set[frozenset[str]]:
@@ -52,6 +57,16 @@ def test_a_listed_part_is_known_and_the_rest_stand_alone() -> None:
     telling = tell(["a.png", "b.png", "c.png"], listed={"a.png": "p", "b.png": "p"})
     assert groups(telling) == {frozenset({"a.png", "b.png"}), frozenset({"c.png"})}
     assert telling.known
+
+
+def test_the_sets_own_part_is_known_until_a_split_file_or_a_pattern_says_otherwise() -> None:
+    names, own = ["k1_a.png", "k1_b.png", "k2_a.png"], {"k1_a.png": "k1", "k1_b.png": "k1"}
+    telling = tell(names, own=own)
+    assert (telling.parts, telling.known) == ({"k1_a.png": "k1", "k1_b.png": "k1", "k2_a.png": "k2_a.png"}, True)
+    assert telling.rule == "parts told by the set itself"
+    assert tell(names, own=own, listed={"k1_b.png": "other"}).parts["k1_b.png"] == "other"
+    assert tell(names, own=own, listed={"k1_b.png": "other"}).parts["k1_a.png"] == "k1"
+    assert tell(names, own=own, pattern=r"_(.)\.").parts["k1_a.png"] == "a"
 
 
 def test_exports_of_one_original_are_one_part_across_split_folders() -> None:

@@ -11,7 +11,7 @@ from onspec.datasets.fingerprint import fingerprint
 from onspec.datasets.labels import load_mask
 from onspec.datasets.layouts import load
 from onspec.datasets.splitting import assign, leaks
-from onspec.domain import LayoutError, Split
+from onspec.domain import Split
 from onspec.imaging.reading import read_image
 
 pytestmark = pytest.mark.real
@@ -96,6 +96,17 @@ def test_membrane_is_inverted(real_data: Path) -> None:
     assert set(assign(membrane).values()) == set(Split)
 
 
-def test_a_set_of_a_layout_that_is_not_read_yet_says_so(real_data: Path) -> None:
-    with pytest.raises(LayoutError, match="no known layout"):
-        load(real_data / "deeppcb")
+def test_deeppcb_has_boxes_of_six_classes_and_its_own_split(real_data: Path) -> None:
+    boards = load(real_data / "deeppcb")
+    report = check(boards)
+    assert (boards.layout, boards.good, boards.defective, boards.problems) == ("deeppcb", 0, 227, ())
+    assert boards.classes == ("copper", "mousebite", "open", "pin-hole", "short", "spur")
+    assert Counter(s.split for s in boards.samples) == {Split.TRAIN: 211, Split.TEST: 16}
+    assert all(s.name.endswith("_test.jpg") for s in boards.samples)
+    assert (report.labels.located, report.labels.boxes) == ("boxes", sum(c.defects for c in report.classes.values()))
+    assert [(p.severity, p.code) for p in report.problems] == [("warning", "no-good")]
+    split = assign(boards)
+    assert {s.name for s in boards.samples if split[s.name] is Split.TEST} == {
+        s.name for s in boards.samples if s.split is Split.TEST
+    }
+    assert set(split.values()) == set(Split)

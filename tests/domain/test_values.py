@@ -8,7 +8,19 @@ import pytest
 from pydantic import ValidationError
 
 from onspec import domain
-from onspec.domain import Decision, Defect, Ellipse, Inspection, MaskFile, OnspecError, Sample, ScoreMap, Verdict
+from onspec.domain import (
+    Decision,
+    Defect,
+    Ellipse,
+    Inspection,
+    MaskFile,
+    OnspecError,
+    Prediction,
+    Sample,
+    ScoredBox,
+    ScoreMap,
+    Verdict,
+)
 
 DEFECT = {
     "class": "scratch", "score": 0.5, "bbox": (1, 2, 3, 4), "centroid": (2.0, 3.0), "area_px": 5,
@@ -46,6 +58,33 @@ def test_the_size_of_a_score_map_is_width_and_height() -> None:
 def test_what_is_no_defect(change: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Defect.model_validate({**DEFECT, **change})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"score": 1.1}, {"score": float("nan")}, {"x": float("nan")}, {"y": float("inf")}, {"width": 0.0}, {"height": -1}],
+)
+def test_what_is_no_box(change: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="ScoredBox"):
+        ScoredBox(**{"cls": "pore", "score": 0.5, "x": 1.0, "y": 2.0, "width": 3.0, "height": 4.0, **change})  # type: ignore[arg-type]
+
+
+def test_maps_of_a_prediction_have_one_size() -> None:
+    small, large = (ScoreMap(np.zeros((3, side), np.float32), str(side)) for side in (4, 5))
+    for maps, cores in (((), None), ((small, large), None), ((small,), large)):
+        with pytest.raises(ValueError, match="Prediction takes maps of one size"):
+            Prediction(maps, cores=cores)
+    assert Prediction((small,)).size == (4, 3)
+
+
+def test_the_total_is_the_score_of_any_class_in_whatever_order() -> None:
+    maps = [ScoreMap(np.full((2, 3), score, np.float32), name) for name, score in (("a", 0.1), ("b", 0.7), ("c", 0.15))]
+    totals = [Prediction(tuple(order)).total().values for order in (maps, maps[::-1], maps[1:] + maps[:1])]
+    assert totals[0] == pytest.approx(0.95)
+    assert all((total == totals[0]).all() for total in totals)
+    assert Prediction((maps[0],)).total() is maps[0]
+    over = Prediction((ScoreMap(np.ones((2, 3), np.float32), "a"), maps[1]))
+    assert (over.total().values == 1.0).all()
 
 
 def test_a_decision_has_grounds_and_is_never_error() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from onspec.domain import EvidenceError, Verdict
-from onspec.evaluation.operating_point import Bounded, bounded, part_scores
+from onspec.evaluation.bounded import Bounded, bounded, part_scores
 from onspec.evaluation.results import ImageResult
 
 scores = st.floats(0, 1, width=16)

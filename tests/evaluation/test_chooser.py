@@ -6,14 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from onspec.domain import ScoreMap
-from onspec.evaluation.operating_point import Chooser, least_cost_threshold, middle
+from onspec.domain import Prediction, ScoreMap
+from onspec.evaluation.gaps import least_cost_threshold, middle
+from onspec.evaluation.operating_point import Chooser
 from onspec.evaluation.score_bins import EDGES
 
 scores = st.floats(0, 1, width=16)
 
 
-def part(defect: float, ground: float = 0.01, halo: float | None = None) -> tuple[list[ScoreMap], NDArray[np.uint8]]:
+def part(defect: float, ground: float = 0.01, halo: float | None = None) -> tuple[Prediction, NDArray[np.uint8]]:
     """40×40 px: an 8×8 px defect of one score, a 4 px halo around it of another, on even ground; and its truth."""
     values = np.full((40, 40), ground, np.float32)
     if halo is not None:
@@ -21,17 +22,17 @@ def part(defect: float, ground: float = 0.01, halo: float | None = None) -> tupl
     values[10:18, 10:18] = defect
     truth = np.zeros((1, 40, 40), np.uint8)
     truth[0, 10:18, 10:18] = 1
-    return [ScoreMap(values)], truth
+    return Prediction((ScoreMap(values),)), truth
 
 
-def chosen(*parts: tuple[bool, list[ScoreMap], NDArray[np.uint8] | None], windows: tuple[int, ...] = (1,)) -> Chooser:
+def chosen(*parts: tuple[bool, Prediction, NDArray[np.uint8] | None], windows: tuple[int, ...] = (1,)) -> Chooser:
     chooser = Chooser(windows)
     for each in parts:
         chooser.add(*each)
     return chooser
 
 
-def good(ground: float = 0.01) -> tuple[bool, list[ScoreMap], NDArray[np.uint8]]:
+def good(ground: float = 0.01) -> tuple[bool, Prediction, NDArray[np.uint8]]:
     return False, part(ground, ground)[0], np.zeros((1, 40, 40), np.uint8)
 
 
@@ -46,7 +47,7 @@ def test_pixel_threshold_agrees_with_trying_them_all() -> None:
     truth = np.zeros((1, 40, 40), np.uint8)
     truth[0, 10:25, 12:30] = 1
     images = [np.clip(rng.normal(0.35, 0.2, (40, 40)) + 0.3 * truth[0], 0, 1).astype(np.float32) for _ in range(3)]
-    pixel = chosen(*[(True, [ScoreMap(v)], truth) for v in images], good()).choose().pixel
+    pixel = chosen(*[(True, Prediction((ScoreMap(v),)), truth) for v in images], good()).choose().pixel
 
     def dice(threshold: float) -> float:
         each = [2 * np.sum((v >= threshold) & (truth[0] > 0)) / (np.sum(v >= threshold) + truth.sum()) for v in images]
@@ -59,7 +60,7 @@ def test_pixel_threshold_agrees_with_trying_them_all() -> None:
 def test_window_that_a_hot_pixel_does_not_fool() -> None:
     hot = np.full((40, 40), 0.01, np.float32)
     hot[20, 20] = 1.0
-    noisy = (False, [ScoreMap(hot)], np.zeros((1, 40, 40), np.uint8))
+    noisy = (False, Prediction((ScoreMap(hot),)), np.zeros((1, 40, 40), np.uint8))
     thresholds = chosen((True, *part(0.9)), noisy, good(), windows=(1, 3, 5)).choose()
     assert thresholds.window > 1
     assert 0.12 < thresholds.image <= 0.9

@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from onspec.decision.thresholds import Thresholds
-from onspec.domain import ScoreMap
+from onspec.domain import Prediction, ScoreMap
 from onspec.evaluation.detection import match, reported
-from onspec.evaluation.metrics import detection_figures
+from onspec.evaluation.figures import detection_figures
 from onspec.evaluation.results import Matches
 
 THRESHOLDS = Thresholds(image=0.6, pixel=0.5)
@@ -18,7 +18,7 @@ def blank() -> NDArray[np.float32]:
 
 
 def matches(scores: NDArray[np.float32], truth: NDArray[np.float32]) -> Matches:
-    return match(reported(ScoreMap(scores), THRESHOLDS), (truth > 0).astype(np.uint8))
+    return match(reported(Prediction((ScoreMap(scores),)), THRESHOLDS), (truth > 0).astype(np.uint8))
 
 
 def test_found_missed_and_invented() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from onspec.decision.thresholds import Thresholds
-from onspec.domain import Decision, ScoreMap, Verdict
+from onspec.domain import Decision, Prediction, ScoreMap, Verdict
 from onspec.evaluation.evaluator import Evaluator
 from onspec.evaluation.results import ImageResult, Overlap, by_part
 
@@ -27,6 +27,11 @@ def score_map(box: Box | None = None, score: float = 0.9, cls: str = "defect") -
     return ScoreMap(values, cls)
 
 
+def seen(*maps: ScoreMap) -> Prediction:
+    """A prediction of these maps."""
+    return Prediction(maps)
+
+
 def truth(*boxes: Box | None) -> NDArray[np.uint8]:
     """A plane of 20×20 px for each box."""
     return np.stack([(score_map(box).values > 0).astype(np.uint8) for box in boxes])
@@ -39,10 +44,10 @@ def evaluator() -> Evaluator:
 def mixed() -> Evaluator:
     """Found with half of its area; missed; a good one rejected; a good one passed."""
     e = evaluator()
-    e.add("found", "a", True, [score_map((0, 0, 4, 2))], truth((0, 0, 4, 4)))
-    e.add("missed", "b", True, [score_map((0, 0, 4, 4), 0.4)], truth((0, 0, 4, 4)))
-    e.add("rejected", "c", False, [score_map((5, 5, 2, 2))], None)
-    e.add("passed", "d", False, [score_map()], truth(None))
+    e.add("found", "a", True, seen(score_map((0, 0, 4, 2))), truth((0, 0, 4, 4)))
+    e.add("missed", "b", True, seen(score_map((0, 0, 4, 4), 0.4)), truth((0, 0, 4, 4)))
+    e.add("rejected", "c", False, seen(score_map((5, 5, 2, 2))), None)
+    e.add("passed", "d", False, seen(score_map()), truth(None))
     return e
 
 
@@ -67,9 +72,9 @@ def test_counts_and_figures() -> None:
 def test_a_good_image_never_adds_to_dice() -> None:
     """An empty network is not nearly perfect, however many good images there are."""
     e = evaluator()
-    e.add("defective", "a", True, [score_map()], truth((0, 0, 3, 3)))
+    e.add("defective", "a", True, seen(score_map()), truth((0, 0, 3, 3)))
     for i in range(50):
-        e.add(f"good{i}", f"g{i}", False, [score_map()], truth(None))
+        e.add(f"good{i}", f"g{i}", False, seen(score_map()), truth(None))
     assert e.metrics().pixel.dice == 0.0
     assert e.results[1].dice is None
 
@@ -93,13 +98,13 @@ def test_json_has_the_names_of_the_contract() -> None:
     assert set(tree["image"]["escape_rate"]) == {"value", "low", "high", "confidence"}
     assert {"dice", "iou", "aupro"} <= set(tree["pixel"])
     assert {"map_50", "map_50_95", "f1"} <= set(tree["detection"])
-    assert tree["classification"] == {"accuracy": None, "f1_macro": None, "confusion": None}
+    assert tree["classification"] == {"accuracy": None, "f1_macro": None, "confusion": None, "classes": None}
     assert tree["thresholds"]["image"] == tree["threshold"] == 0.6
 
 
 def test_what_the_data_does_not_define_is_null() -> None:
     e = evaluator()
-    e.add("good", "a", False, [score_map()], None)
+    e.add("good", "a", False, seen(score_map()), None)
     tree = json.loads(e.metrics().to_json())
     assert tree["image"]["average_precision"] is tree["image"]["auroc"] is tree["pixel"]["dice"] is None
     assert tree["image"]["escape_rate"] == {"value": None, "low": None, "high": None, "confidence": 0.95}
@@ -120,8 +125,8 @@ def test_an_image_that_could_not_be_judged_counts_apart() -> None:
 
 def test_without_a_location_only_the_image_counts() -> None:
     e = evaluator()
-    e.add("nowhere", "a", True, [score_map((0, 0, 2, 2))], None)
-    e.add("empty mask", "b", True, [score_map((0, 0, 2, 2))], truth(None))
+    e.add("nowhere", "a", True, seen(score_map((0, 0, 2, 2))), None)
+    e.add("empty mask", "b", True, seen(score_map((0, 0, 2, 2))), truth(None))
     metrics = e.metrics()
     assert not any(result.located for result in e.results)
     assert metrics.images.defective == 2
@@ -131,17 +136,17 @@ def test_without_a_location_only_the_image_counts() -> None:
 def test_a_decision_with_rules_wins_over_the_threshold() -> None:
     e = evaluator()
     review = Decision(verdict=Verdict.REVIEW, score=0.9, reasons=("size: area_px 4 >= 4",))
-    e.add("a", "a", True, [score_map((0, 0, 2, 2))], truth((0, 0, 2, 2)), decision=review)
-    e.add("b", "b", True, [score_map((0, 0, 2, 2))], None, decision=Decision(verdict=Verdict.OK, score=0.9))
+    e.add("a", "a", True, seen(score_map((0, 0, 2, 2))), truth((0, 0, 2, 2)), decision=review)
+    e.add("b", "b", True, seen(score_map((0, 0, 2, 2))), None, decision=Decision(verdict=Verdict.OK, score=0.9))
     image = e.metrics().image
     assert (image.reviews_defective, image.escapes) == (1, 1)
 
 
 def test_figures_by_part_take_the_worst_image() -> None:
     e = evaluator()
-    e.add("1", "tile", True, [score_map((0, 0, 2, 2), 0.2)], None)
-    e.add("2", "tile", True, [score_map((0, 0, 2, 2), 0.8)], None)
-    e.add("3", "other", False, [score_map()], None)
+    e.add("1", "tile", True, seen(score_map((0, 0, 2, 2), 0.2)), None)
+    e.add("2", "tile", True, seen(score_map((0, 0, 2, 2), 0.8)), None)
+    e.add("3", "other", False, seen(score_map()), None)
     e.add_error("4", "other", False, "unreadable")
     metrics = e.metrics()
     assert metrics.image.escapes == 1
@@ -164,7 +169,7 @@ def test_part_verdicts() -> None:
 
 def test_classes_apart_and_together() -> None:
     e = Evaluator(("dent", "scratch"), THRESHOLDS)
-    maps = [score_map((0, 0, 4, 4), cls="dent"), score_map(cls="scratch")]
+    maps = seen(score_map((0, 0, 4, 4), cls="dent"), score_map(cls="scratch"))
     e.add("a", "a", True, maps, truth((0, 0, 4, 4), (10, 10, 2, 2)))
     metrics = e.metrics()
     assert metrics.per_class["dent"].pixel.dice == 1.0
@@ -176,11 +181,11 @@ def test_classes_apart_and_together() -> None:
 def test_refuses_what_does_not_fit() -> None:
     e = evaluator()
     with pytest.raises(ValueError, match="maps of"):
-        e.add("a", "a", True, [score_map(cls="scratch")], None)
+        e.add("a", "a", True, seen(score_map(cls="scratch")), None)
     with pytest.raises(ValueError, match="truth must be uint8"):
-        e.add("a", "a", True, [score_map()], np.zeros((1, 20, 21), np.uint8))
+        e.add("a", "a", True, seen(score_map()), np.zeros((1, 20, 21), np.uint8))
     with pytest.raises(ValueError, match="labelled good"):
-        e.add("a", "a", False, [score_map()], truth((0, 0, 1, 1)))
+        e.add("a", "a", False, seen(score_map()), truth((0, 0, 1, 1)))
     with pytest.raises(ValueError, match="only an ERROR"):
         ImageResult("a", "a", False, Verdict.OK, None)
 
@@ -200,7 +205,7 @@ def test_order_of_images_does_not_matter(rows: list[tuple[bool, float]], random:
     for e, images in ((one, list(enumerate(rows))), (other, shuffled)):
         for i, (defective, score) in images:
             box = (i, 0, 4, 3)
-            e.add(str(i), str(i), defective, [score_map(box, score)], truth((i, 1, 4, 3) if defective else None))
+            e.add(str(i), str(i), defective, seen(score_map(box, score)), truth((i, 1, 4, 3) if defective else None))
     a, b = json.loads(one.metrics().to_json()), json.loads(other.metrics().to_json())
     assert _rounded(a) == _rounded(b)
 

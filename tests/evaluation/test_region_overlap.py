@@ -71,13 +71,6 @@ def test_nothing_to_find_is_not_perfect() -> None:
     assert RegionOverlap().aupro() is None
 
 
-def test_classes_merge() -> None:
-    values, truth = two_defects()
-    together = overlap_of(values, truth)
-    together.merge(overlap_of(np.zeros((20, 20), np.float32), np.zeros((20, 20), np.uint8)))
-    assert together.aupro() == pytest.approx(1.0)
-
-
 @given(st.permutations(range(4)))
 def test_order_of_images_does_not_matter(order: list[int]) -> None:
     rng = np.random.default_rng(3)

@@ -13,11 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from onspec.decision.thresholds import Thresholds
-from onspec.domain import MissingExtraError, ScoreMap, UsageError
-from onspec.evaluation import gallery, plots
+from onspec.domain import MissingExtraError, Prediction, ScoredBox, ScoreMap, Task, UsageError
+from onspec.evaluation import gallery, pictures, plots
 from onspec.evaluation.evaluator import Evaluator
-from onspec.evaluation.report import ReportInput, number, percent, render, score_text, tiles, write_report
+from onspec.evaluation.report import ReportInput, render, write_report
 from onspec.evaluation.results import ImageResult
+from onspec.evaluation.tiles import tiles
+from onspec.evaluation.wording import number, percent, score_text
 from onspec.imaging.overlays import PREDICTION, TRUTH
 
 THRESHOLDS = Thresholds(image=0.5, pixel=0.5, window=1, basis="least cost on 5 % of <b>parts</b>")
@@ -31,6 +33,17 @@ def score_map(peak: float, side: int = 40) -> ScoreMap:
     return ScoreMap(values)
 
 
+def seen(*maps: ScoreMap) -> Prediction:
+    """A prediction of these maps."""
+    return Prediction(maps)
+
+
+def drawing(
+    image: NDArray[np.uint8], prediction: Prediction, truth: NDArray[np.uint8] | None, thresholds: Thresholds
+) -> bytes:
+    return pictures.draw(pictures.Shown(image, prediction, thresholds, truth=truth))
+
+
 def label(x: int, side: int = 40) -> NDArray[np.uint8]:
     """A square of 10 px at x, in the rows of the map's."""
     truth = np.zeros((1, side, side), np.uint8)
@@ -42,19 +55,19 @@ def label(x: int, side: int = 40) -> NDArray[np.uint8]:
 def evaluator() -> Evaluator:
     """An escape, a false reject, a rough find, exact finds, good images and one that cannot be read."""
     found = Evaluator(("defect",), THRESHOLDS)
-    found.add(MISSED, "p0", True, [score_map(0.2)], label(5))
-    found.add("bad/rough.png", "p1", True, [score_map(0.9)], label(10))
+    found.add(MISSED, "p0", True, seen(score_map(0.2)), label(5))
+    found.add("bad/rough.png", "p1", True, seen(score_map(0.9)), label(10))
     for i in range(3):
-        found.add(f"bad/{i}.png", f"b{i}", True, [score_map(0.99)], label(5))
-    found.add(REJECTED, "p2", False, [score_map(0.7)], None)
+        found.add(f"bad/{i}.png", f"b{i}", True, seen(score_map(0.99)), label(5))
+    found.add(REJECTED, "p2", False, seen(score_map(0.7)), None)
     for i in range(4):
-        found.add(f"good/{i}.png", f"g{i}", False, [score_map(0.02 + i / 100)], None)
+        found.add(f"good/{i}.png", f"g{i}", False, seen(score_map(0.02 + i / 100)), None)
     found.add_error("good/broken.png", "p3", False, "good/broken.png: truncated & unreadable")
     return found
 
 
 def picture(_: ImageResult) -> bytes:
-    return gallery.draw(np.full((40, 40), 90, np.uint8), [score_map(0.9)], label(10), THRESHOLDS)
+    return drawing(np.full((40, 40), 90, np.uint8), seen(score_map(0.9)), label(10), THRESHOLDS)
 
 
 @pytest.fixture
@@ -123,8 +136,8 @@ def test_the_table_of_verdicts(given: ReportInput) -> None:
 
 def test_a_table_with_a_review_column() -> None:
     band = Evaluator(("defect",), THRESHOLDS.model_copy(update={"review": 0.1}))
-    band.add("a.png", "a", True, [score_map(0.2)], label(5))
-    band.add("b.png", "b", False, [score_map(0.02)], None)
+    band.add("a.png", "a", True, seen(score_map(0.2)), label(5))
+    band.add("b.png", "b", False, seen(score_map(0.02)), None)
     html = render(ReportInput("tile", band.results, band.metrics(), picture))
     assert "truth OK REVIEW NG good 1 0 0 false rejects defective 0 escapes 1 0" in Page(html).text
     assert "; 1 more to review" in tiles(band.metrics())[0].note
@@ -147,9 +160,9 @@ def test_a_picture_that_cannot_be_made_is_said(given: ReportInput) -> None:
 def test_what_is_not_defined_is_not_shown_as_perfect(kept: str) -> None:
     some = Evaluator(("defect",), THRESHOLDS)
     if kept == "good":
-        some.add("g.png", "g", False, [score_map(0.02)], None)
+        some.add("g.png", "g", False, seen(score_map(0.02)), None)
     elif kept == "bad":
-        some.add("b.png", "b", True, [score_map(0.9)], None)
+        some.add("b.png", "b", True, seen(score_map(0.9)), None)
     else:
         some.add_error("e.png", "e", True, "e.png: broken")
     page = Page(render(ReportInput("tile", some.results, some.metrics(), picture)))
@@ -189,8 +202,8 @@ def test_groups_show_what_went_wrong_worst_first(evaluator: Evaluator) -> None:
 def test_groups_are_limited_and_in_order() -> None:
     found = Evaluator(("defect",), THRESHOLDS)
     for i in range(20):
-        found.add(f"b{i:02}", f"b{i}", True, [score_map(0.45 - i / 100 if i < 10 else 0.9)], label(5 + i // 4))
-        found.add(f"g{i:02}", f"g{i}", False, [score_map(0.6 + i / 100 if i < 10 else 0.1)], None)
+        found.add(f"b{i:02}", f"b{i}", True, seen(score_map(0.45 - i / 100 if i < 10 else 0.9)), label(5 + i // 4))
+        found.add(f"g{i:02}", f"g{i}", False, seen(score_map(0.6 + i / 100 if i < 10 else 0.1)), None)
     groups = gallery.choose(found.results, most=3)
     assert [g.title for g in groups] == [
         "Escapes: 10", "False rejects: 10", "Found, but poorly outlined", "Typical finds",
@@ -204,8 +217,8 @@ def test_groups_are_limited_and_in_order() -> None:
 def test_where_nothing_went_wrong_the_nearest_is_shown() -> None:
     found = Evaluator(("defect",), THRESHOLDS)
     for i in range(5):
-        found.add(f"b{i}", f"b{i}", True, [score_map(0.9 + i / 100)], None)
-        found.add(f"g{i}", f"g{i}", False, [score_map(0.1 + i / 100)], None)
+        found.add(f"b{i}", f"b{i}", True, seen(score_map(0.9 + i / 100)), None)
+        found.add(f"g{i}", f"g{i}", False, seen(score_map(0.1 + i / 100)), None)
     escapes, rejects = gallery.choose(found.results)
     assert (escapes.title, [r.name for r in escapes.results]) == ("Escapes: none", ["b0", "b1", "b2"])
     assert (rejects.title, [r.name for r in rejects.results]) == ("False rejects: none", ["g4", "g3", "g2"])
@@ -223,7 +236,7 @@ def near(picture: NDArray[np.int16], colour: tuple[int, int, int]) -> NDArray[np
 
 
 def test_truth_and_marks_are_outlined_where_they_are() -> None:
-    drawn = decoded(gallery.draw(np.full((40, 40), 90, np.uint8), [score_map(0.9)], label(25), THRESHOLDS))
+    drawn = decoded(drawing(np.full((40, 40), 90, np.uint8), seen(score_map(0.9)), label(25), THRESHOLDS))
     assert drawn.shape == (640, 640, 3)
     for colour, left in ((TRUTH, 25), (PREDICTION, 5)):
         rows, columns = np.nonzero(near(drawn, colour))
@@ -235,11 +248,11 @@ def test_a_large_image_is_cut_to_where_something_is() -> None:
     image = np.full((3000, 4000), 90, np.uint8)
     values = np.zeros(image.shape, np.float32)
     values[2900:2904, 3900:3904] = 0.9
-    drawn = decoded(gallery.draw(image, [ScoreMap(values)], None, THRESHOLDS))
+    drawn = decoded(drawing(image, seen(ScoreMap(values)), None, THRESHOLDS))
     assert drawn.shape == (640, 640, 3)
     rows, columns = np.nonzero(near(drawn, PREDICTION))
     assert (columns.min(), rows.min()) == (540, 540)
-    nothing = decoded(gallery.draw(image, [ScoreMap(np.zeros_like(values))], None, THRESHOLDS))
+    nothing = decoded(drawing(image, seen(ScoreMap(np.zeros_like(values))), None, THRESHOLDS))
     assert nothing.shape == (480, 640, 3)
     assert not near(nothing, PREDICTION).any()
 
@@ -247,8 +260,8 @@ def test_a_large_image_is_cut_to_where_something_is() -> None:
 def test_a_faint_reject_shows_what_rejected_it() -> None:
     faint = Thresholds(image=0.3, pixel=0.8)
     image = np.full((40, 40), 90, np.uint8)
-    assert near(decoded(gallery.draw(image, [score_map(0.5)], None, faint)), PREDICTION).any()
-    assert not near(decoded(gallery.draw(image, [score_map(0.25)], None, faint)), PREDICTION).any()
+    assert near(decoded(drawing(image, seen(score_map(0.5)), None, faint)), PREDICTION).any()
+    assert not near(decoded(drawing(image, seen(score_map(0.25)), None, faint)), PREDICTION).any()
 
 
 def test_diagrams_are_the_same_each_time() -> None:
@@ -288,3 +301,90 @@ def test_pictures_are_embedded_whole(given: ReportInput) -> None:
     jpegs = [base64.b64decode(s.partition("base64,")[2]) for s in sources if s.startswith("data:image/jpeg")]
     assert len(jpegs) == 6
     assert {decoded(jpeg).shape for jpeg in jpegs} == {(640, 640, 3)}
+
+
+BOX = (5, 5, 10, 10)
+
+
+def scored(task: Task, classes: tuple[str, ...] = ("dent", "scratch")) -> Evaluator:
+    """A good image that passes, a dent that is found, a scratch that is taken for a dent."""
+    done = Evaluator(classes, THRESHOLDS, task)
+    xywh, rank = np.array([BOX], np.float32), {cls: np.array([i]) for i, cls in enumerate(classes)}
+    for name, cls, told, score in (("g", None, "dent", 0.1), ("d", "dent", "dent", 0.9), ("s", "scratch", "dent", 0.7)):
+        maps = [ScoreMap(score_map(score if c == told else 0.0).values * np.float32(c == told), c) for c in classes]
+        prediction = Prediction(tuple(maps), (ScoredBox(told, score, *BOX),))
+        boxes = None if cls is None else (xywh, rank[cls])
+        truth = None
+        if cls is not None:
+            truth = np.zeros((len(classes), 40, 40), np.uint8)
+            truth[classes.index(cls)] = label(5)[0]
+        done.add(f"{name}.png", name, cls is not None, prediction, truth, cls=cls, boxes=boxes)
+    return done
+
+
+def text_of(done: Evaluator) -> str:
+    return Page(render(ReportInput("tile", done.results, done.metrics(), picture))).text
+
+
+def test_a_classifiers_report() -> None:
+    text = text_of(scored(Task.CLASSIFY))
+    assert "Class told right 0.667 2 of 3 images told to be what they are; heat maps against 2 masks: Dice" in text
+    assert "Macro F1 0.556" in text
+    assert "is ↓ told → good dent scratch images good 1 0 0 1 dent 0 1 0 1 scratch 0 1 0 1" in text
+    assert "class told right image AP Dice IoU AUPRO dent 1 of 1 1.000" in text
+    assert "s.png scratch, NG as dent, score 0.7000" in text
+    assert "Wrong class: 1 1 defective image was taken for another class." in text
+    assert "heat: where the recipe saw a defect" in text
+    assert "Defects found" not in text
+
+
+def test_a_class_that_is_on_the_image_is_not_wrong() -> None:
+    """Of an image with two classes, the smaller one is no mistake."""
+    done = Evaluator(("dent", "scratch"), THRESHOLDS)
+    both = np.stack([label(5)[0], label(20)[0]])
+    both[1, 20:, 20:] = 1
+    dent = score_map(0.9).values
+    done.add("a", "a", True, seen(ScoreMap(dent, "dent"), ScoreMap(np.zeros_like(dent), "scratch")), both)
+    assert (done.results[0].true_cls, done.results[0].cls) == ("scratch", "dent")
+    assert not [group for group in gallery.choose(done.results) if group.title.startswith("Wrong class")]
+
+
+def test_a_detectors_report() -> None:
+    text = text_of(scored(Task.DETECT))
+    assert "Box AP 0.500 average precision of boxes at IoU 0.5; mean over IoU 0.5 to 0.95 0.500" in text
+    assert "Defects found 1 of 2 1 of 2 boxes are right" in text
+    assert "s.png defective, NG, score 0.7000, 0 of 1 defects found, 1 wrong box" in text
+    assert "d.png defective, NG, score 0.9000, 1 of 1 defects found" in text
+    assert "Found, but not all boxes right" in text
+    assert "Dice" not in text
+
+
+def test_a_report_of_several_classes_that_were_segmented() -> None:
+    text = text_of(scored(Task.SEGMENT))
+    assert "Dice 1.000" in text
+    assert "region F1 0.500; boxes around them: AP at IoU 0.5 0.500" in text
+    assert "One with defects of several classes counts for the class with most labelled area." in text
+    assert "d.png dent, NG as dent, score 0.9000, Dice 1.00" in text
+
+
+def test_one_class_has_no_tables_of_classes(given: ReportInput) -> None:
+    text = Page(render(given)).text
+    assert "Classes told apart" not in text
+    assert "Each class" not in text
+
+
+def test_without_good_images_no_panel_is_empty() -> None:
+    one = plots.score_histogram(np.array([]), np.array([0.9]), 0.5)
+    both = plots.score_histogram(np.array([0.1]), np.array([0.9]), 0.5)
+    assert one.count(b'id="axes_') == 1
+    assert both.count(b'id="axes_') == 2
+    only_bad = Evaluator(("defect",), THRESHOLDS)
+    only_bad.add("b.png", "b", True, seen(score_map(0.9)), None)
+    rejects = {tile.name: tile for tile in tiles(only_bad.metrics())}["False rejects"]
+    assert (rejects.figure, rejects.level) == ("0 of 0", "")
+
+
+@pytest.mark.parametrize("key", ["val_dice", "val_map_50", "val_accuracy", "recall_train"])
+def test_curves_of_every_task(key: str) -> None:
+    rows = [{"step": 1, "loss": 1.0, key: 0.2}, {"step": 2, "loss": 0.5, key: 0.4}]
+    assert plots.learning_curves(rows)[1] != plots.learning_curves([{"step": 1, "loss": 1.0}])[1]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from onspec.domain import LabelError
-from onspec.imaging.masks import binarise, decode_label, decode_mask, merge
+from onspec.imaging.masks import binarise, decode_codes, decode_label, decode_mask, merge
 
 TRUTH = np.zeros((24, 32), np.uint8)
 TRUTH[6:14, 10:22] = 1
@@ -124,3 +124,30 @@ def test_instances_are_merged_without_changing_them() -> None:
     other[0, 0] = 1
     assert merge([TRUTH, other]).sum() == TRUTH.sum() + 1
     assert TRUTH[0, 0] == 0
+
+
+def test_codes_are_gray_values_or_palette_indices() -> None:
+    codes = TRUTH.copy()
+    codes[6:10] *= 3
+    assert (decode_codes(png(codes), "m") == codes).all()
+    assert (decode_codes(png(np.dstack([codes] * 3)), "m") == codes).all()
+    colours = [(0, 0, 0), (200, 0, 0), (0, 0, 9), (0, 200, 200), (200, 0, 0)]
+    assert (decode_codes(palette_png(codes, colours), "m") == codes).all()
+
+
+def test_of_two_palette_entries_of_one_colour_the_first_is_the_code() -> None:
+    assert (decode_codes(palette_png(TRUTH * np.uint8(2), [(0, 0, 0), (9, 0, 0), (9, 0, 0)]), "m") == TRUTH).all()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(np.dstack([TRUTH, TRUTH * np.uint8(0), TRUTH])),
+        png(np.dstack([TRUTH, TRUTH, TRUTH, TRUTH * np.uint8(255)])),
+        cv2.imencode(".jpg", TRUTH)[1].tobytes(),
+    ],
+    ids=["colours", "transparent", "jpeg"],
+)
+def test_pictures_hold_no_codes(data: bytes) -> None:
+    with pytest.raises(LabelError, match=r"m\.png: .* holds no class codes"):
+        decode_codes(data, "m.png")

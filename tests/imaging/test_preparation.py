@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from onspec.domain import UnexpectedImageError
+from onspec.domain import Task, UnexpectedImageError
 from onspec.imaging.preparation import (
     Extent,
     InputSpec,
@@ -16,6 +16,8 @@ from onspec.imaging.preparation import (
     holds_gray,
     normalised,
     pad_to_stride,
+    planes_of,
+    predict,
     prepare,
     restore,
     run_tiled,
@@ -149,6 +151,93 @@ def test_tiles_give_what_one_pass_gives(height: int, width: int, grid: tuple[int
     assert np.abs(whole.values - tiled.values).max() < 1e-5
 
 
+def coarse(batch: Tensor) -> Tensor:
+    """As `near`, in cells of 4 px, and four distances that depend on the surroundings, too."""
+    near4 = near(batch).reshape(len(batch), 1, batch.shape[2] // 4, 4, batch.shape[3] // 4, 4).mean(axis=(3, 5))
+    return np.asarray(np.concatenate([near4, *[near4 * reach for reach in (3, 5, 8, 13)]], axis=1), np.float32)
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 260), st.integers(1, 260), st.sampled_from([(64, 16), (96, 16), (128, 32)]))
+def test_tiles_give_what_one_pass_gives_in_cells(height: int, width: int, grid: tuple[int, int]) -> None:
+    tensor = prepare(noise(height, width), spec(cell=4)).tensor
+    whole = run_tiled(tensor, spec(tile=1024, halo=16, cell=4), coarse)
+    tiled = run_tiled(tensor, spec(tile=grid[0], halo=grid[1], cell=4), coarse)
+    assert whole.shape == tiled.shape == (5, tensor.shape[1] // 4, tensor.shape[2] // 4)
+    assert np.abs(whole - tiled).max() < 1e-5
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("size", [(96, 128), (91, 117)])
+@pytest.mark.parametrize("cell", [2, 8])
+def test_cells_come_back_to_their_place(size: tuple[int, int], scale: float, cell: int) -> None:
+    """A slope of scores, which bilinear resizing keeps, is where it was, and nothing is shifted by half a cell."""
+    made = spec(scale=scale, cell=cell)
+    prepared = prepare(np.zeros(size, np.uint8), made)
+    down, across = (side // cell for side in prepared.tensor.shape[1:])
+    centres = (np.arange(across) + 0.5) * cell * size[1] / prepared.working[1]
+    output = np.broadcast_to((centres / 300).astype(np.float32), (1, down, across))
+    (score_map,) = restore(output, prepared, ("defect",))
+    assert score_map.size == size[::-1]
+    margin = int(cell / scale) + 1  # beyond the outermost cells' centres scores stay level
+    expected = (np.arange(size[1]) + 0.5) / 300
+    assert np.abs(score_map.values - expected)[:, margin:-margin].max() < 2e-3
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.sampled_from([0.25, 1.0, 2.0]), st.sampled_from([1, 4, 16]))
+def test_maps_of_cells_have_the_size_of_the_image(height: int, width: int, scale: float, cell: int) -> None:
+    def infer(batch: Tensor) -> Tensor:
+        return np.full((1, 2, batch.shape[2] // cell, batch.shape[3] // cell), 0.25, np.float32)
+
+    p = predict(noise(height, width), spec(scale=scale, cell=cell), ("a", "b"), Task.CLASSIFY, False, infer)
+    assert p.size == (width, height)
+    assert all((m.values == np.float32(0.25)).all() for m in p.maps)
+    assert [m.cls for m in p.maps] == ["a", "b"]
+    assert (p.boxes, p.cores) == ((), None)
+
+
+@pytest.mark.parametrize("task", Task)
+def test_classes_exclude_each_other_whatever_the_network_says(task: Task) -> None:
+    def infer(batch: Tensor) -> Tensor:
+        scores = np.random.default_rng(1).random((1, planes_of(task, 3, False), *batch.shape[2:]))
+        return np.asarray(scores, np.float32)
+
+    p = predict(noise(40, 50), spec(scale=0.5), ("a", "b", "c"), task, False, infer)
+    assert np.add.reduce([m.values for m in p.maps]).max() <= 1 + 1e-6
+
+
+def test_boxes_come_in_the_originals_pixels() -> None:
+    def infer(batch: Tensor) -> Tensor:
+        output = np.zeros((1, 6, batch.shape[2] // 4, batch.shape[3] // 4), np.float32)
+        output[0, 1, 3, 5] = 0.75
+        output[0, 2:, 3, 5] = (6, 2, 4, 3)
+        return output
+
+    image = noise(64, 96)
+    (box,) = predict(image, spec(scale=0.5, cell=4), ("a", "b"), Task.DETECT, False, infer).boxes
+    assert (box.cls, box.score) == ("b", 0.75)
+    assert (box.x, box.y, box.width, box.height) == ((22 - 6) * 2, (14 - 2) * 2, 20, 10)
+
+
+def test_cores_are_the_last_plane() -> None:
+    def infer(batch: Tensor) -> Tensor:
+        return np.stack([np.full_like(batch[:, 0], score) for score in (0.25, 0.75)], axis=1)
+
+    p = predict(noise(20, 30), spec(), ("defect",), Task.SEGMENT, True, infer)
+    assert p.cores is not None
+    assert (p.maps[0].values == 0.25).all()
+    assert (p.cores.values == 0.75).all()
+    assert score_maps(noise(20, 30), spec(), ("defect",), halved)[0].size == (30, 20)
+
+
+@pytest.mark.parametrize(
+    ("task", "separate", "planes"),
+    [(Task.SEGMENT, False, 3), (Task.SEGMENT, True, 4), (Task.CLASSIFY, False, 3), (Task.DETECT, False, 7)],
+)
+def test_how_many_planes_a_network_gives(task: Task, separate: bool, planes: int) -> None:
+    assert planes_of(task, 3, separate) == planes
+
+
 def test_no_tile_is_larger_than_allowed_and_all_lie_on_the_grid() -> None:
     shapes: list[tuple[int, ...]] = []
 
@@ -172,6 +261,9 @@ def test_no_tile_is_larger_than_allowed_and_all_lie_on_the_grid() -> None:
         {"channels": 2},
         {"dtype": "float32"},
         {"scale": 0},
+        {"cell": 0},
+        {"cell": 3},
+        {"cell": 32},
         {"normalise": "guess"},
         {"gamma": 1},
     ],

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from onspec.domain import RecipeError, Verdict
+from onspec.domain import RecipeError, Task, Verdict
 from onspec.recipe.package import Expected, Golden, Package
 from onspec.runtime.golden import record_golden, run_golden
 from onspec.runtime.inspector import Inspector
@@ -53,6 +53,24 @@ def test_another_network_deviates(
     golden = record_golden(inspector, tiny_package.golden)
     with closing(Inspector(replace(tiny_package, model=make_model(gain=-12.0)), threads=1)) as other:
         assert {outcome.name: outcome.ok for outcome in run_golden(other, golden)}["good.png"] is False
+
+
+@pytest.mark.parametrize("task", Task)
+def test_a_network_that_confuses_the_classes_deviates(task: Task, make_toned: Callable[..., Package]) -> None:
+    package = make_toned(task)
+    with closing(Inspector(package, threads=1)) as made:
+        golden = record_golden(made, package.golden)
+        assert all(outcome.ok for outcome in run_golden(made, golden))
+    swapped = package.recipe.model_copy(update={"classes": package.recipe.classes[::-1]})
+    with closing(Inspector(replace(package, recipe=swapped), threads=1)) as other:
+        found = {outcome.name: outcome for outcome in run_golden(other, golden)}
+    assert [name for name, outcome in found.items() if outcome.ok] == ["good.png"]
+    assert re.search(r"score 0\.0\d+ for class bright, expected 0\.9\d+ ± 0\.001", str(found["bright.png"].deviation))
+
+
+def test_with_one_class_its_score_is_recorded_once(inspector: Inspector, tiny_package: Package) -> None:
+    golden = record_golden(inspector, tiny_package.golden)
+    assert [g.expected.class_scores for g in golden if g.expected] == [{}, {}]
 
 
 def test_a_sample_that_cannot_be_judged(inspector: Inspector) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from onspec.domain import EngineError, MissingExtraError
+from onspec.domain import EngineError, MissingExtraError, Task
 from onspec.imaging.preparation import Extent, InputSpec
 from onspec.recipe.package import Package
 from onspec.runtime.tensorrt_export import build_engine, profile_shapes
@@ -48,6 +48,10 @@ class TestBuilding:
         assert b"vtrt" in engine[:16]  # how engine files of this family begin
         assert b"image" in engine
         assert b"scores" in engine
+
+    @pytest.mark.parametrize("task", Task)
+    def test_an_engine_is_built_for_each_task(self, task: Task, make_toned: Callable[..., Package]) -> None:
+        assert b"scores" in build_engine(make_toned(task))
 
     def test_a_file_that_is_no_network(self, tiny_package: Package) -> None:
         with pytest.raises(EngineError, match=r"cannot read the network of tiny: .*parse"):

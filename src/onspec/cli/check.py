@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from onspec.datasets.checking import CheckReport
+    from onspec.datasets.checking import CheckReport, ClassReport
 
 _SHOWN = 5
 """Problems of one kind that the table shows; --json has all."""
@@ -65,9 +65,12 @@ def _number(count: int, noun: str) -> str:
 
 
 def _rows(report: "CheckReport") -> list[tuple[str, str]]:
+    from onspec.domain import DEFECT
+
     labels = report.labels
     kinds = [f"{n} × {name}" for name, n in labels.encodings.items()]
-    kinds += [f"{labels.ellipses} ellipses"] if labels.ellipses else []
+    counted = {"ellipses": labels.ellipses, "boxes": labels.boxes, "polygons": labels.polygons}
+    kinds += [f"{n} {name}" for name, n in {**counted, "masks as run lengths": labels.runs}.items() if n]
     kinds += ["inverted: 0 is the defect"] if labels.inverted else []
     kinds += [f"{labels.unlocated} defective images without a location"] if labels.unlocated else []
     rows = [
@@ -84,7 +87,14 @@ def _rows(report: "CheckReport") -> list[tuple[str, str]]:
     if labels.share_median is not None and labels.share_min is not None and labels.share_max is not None:
         spread = f"{labels.share_min:.3%} … {labels.share_max:.2%} of the image, median {labels.share_median:.2%}"
         rows.append(("defects", f"{labels.defects}; marked area {spread}"))
+    if report.classes.keys() - {DEFECT}:
+        rows += [("classes" if n == 0 else "", _class(*item)) for n, item in enumerate(report.classes.items())]
     return rows
+
+
+def _class(name: str, found: "ClassReport") -> str:
+    marked = f"{_number(found.defects, 'defect')} in " if found.defects else ""
+    return f"{name}: {marked}{_number(found.images, 'image')}"
 
 
 def _sizes(counts: dict[str, int]) -> str:

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from onspec.recipe.package import Package
     from onspec.runtime.inspector import Inspector
 
-COLUMNS = ("image", "part", "truth", "verdict", "score", "dice", "iou", "defects", "area_px", "ms", "error")
+COLUMNS = (
+    *("image", "part", "truth", "verdict", "score", "dice", "iou", "defects", "area_px", "ms", "error"),
+    *("class", "true_class"),
+)
 """Of predictions.csv."""
+
+_Rows = list[tuple[str, str]]
 
 
 def command(
@@ -60,15 +65,14 @@ def command(
     selection = select(dataset, package, split, split_file)
     talk(f"{len(selection.samples)} images ({selection.rule})")
     _make_folder(out)
-    evaluator = Evaluator(package.recipe.classes, package.recipe.thresholds)
+    evaluator = Evaluator(package.recipe.classes, package.recipe.thresholds, package.recipe.task)
     with closing(Inspector(package, engine)) as inspector:
         for _ in judge_all(inspector, selection, evaluator):
             pass
         seconds = time.monotonic() - started
         origin = _provenance(inspector, dataset, selection, seconds, _line(recipe, data, split, out))
         notes = _notes(package, selection, split, origin.fingerprint)
-        metrics = evaluator.metrics(package.recipe.task, split)
-        metrics = metrics.model_copy(update={"notes": notes, "provenance": origin})
+        metrics = evaluator.metrics(split).model_copy(update={"notes": notes, "provenance": origin})
         write_bytes(out / "metrics.json", metrics.to_json().encode())
         write_bytes(out / "predictions.csv", _table(evaluator.results).encode("utf-8", "backslashreplace"))
         pictures = _pictures(inspector, selection)
@@ -95,22 +99,22 @@ def _line(recipe: Path, data: Path, split: str, out: Path) -> str:
 
 def _pictures(inspector: "Inspector", selection: "Selection") -> "Picture":
     """Draws one result's image, read and judged again: only a few are shown, and none has to be kept until then."""
-    from onspec.cli.labelled import truth_of
+    from onspec.cli.labelled import label_of
     from onspec.domain import LabelError
-    from onspec.evaluation.gallery import draw
+    from onspec.evaluation.pictures import Shown, draw
 
-    samples = {sample.name: sample for sample in selection.samples}
+    samples, recipe = {sample.name: sample for sample in selection.samples}, inspector.recipe
 
     def picture(result: "ImageResult") -> bytes | None:
         sample = samples[result.name]
         again = inspector.inspect_file(sample.image)
-        if again.image is None or not again.maps:
+        if again.image is None or again.prediction is None:
             return None
         try:
-            truth = truth_of(sample, again, inspector.recipe.classes)
+            label = label_of(sample, again, recipe.classes)
         except LabelError:  # it could be read a moment ago
             return None
-        return draw(again.image, again.maps, truth, inspector.recipe.thresholds)
+        return draw(Shown(again.image, again.prediction, recipe.thresholds, recipe.task, label.truth, label.boxes))
 
     return picture
 
@@ -175,7 +179,8 @@ def _table(results: "Sequence[ImageResult]") -> str:
         measures = ("" if value is None else f"{value:.6g}" for value in (r.score, r.dice, r.iou))
         found = ("", "") if r.score is None else (r.defects, r.area_px)
         truth = "defective" if r.defective else "good"
-        rows.writerow([r.name, r.part, truth, str(r.verdict), *measures, *found, r.ms, r.error])
+        classes = (r.cls, r.true_cls)
+        rows.writerow([r.name, r.part, truth, str(r.verdict), *measures, *found, r.ms, r.error, *classes])
     return text.getvalue()
 
 
@@ -183,31 +188,52 @@ def _print(metrics: "Metrics") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from onspec.evaluation.report import number
-
-    image, pixel, images = metrics.image, metrics.pixel, metrics.images
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    rows = [
-        ("images", f"{images.good} good, {images.defective} defective ({metrics.split})"),
-        ("escapes", f"{image.escapes} of {images.defective}{_span(image.escape_rate)}"),
-        ("false rejects", f"{image.false_rejects} of {images.good}{_span(image.false_reject_rate)}"),
-        ("image AP", f"{number(image.average_precision)}, AUROC {number(image.auroc)}"),
-        ("Dice on defective", f"{number(pixel.dice)}, IoU {number(pixel.iou)}"),
-        ("threshold", f"{metrics.threshold:.4g}"),
-    ]
-    if image.reviews_good or image.reviews_defective:
-        rows.insert(3, ("to review", f"{image.reviews_good} good, {image.reviews_defective} defective"))
-    if metrics.errors:
-        rows.insert(1, ("not judged", f"{metrics.errors}: see the column error of predictions.csv"))
-    for name, value in rows:
+    for name, value in [*_images(metrics), *_of_task(metrics), ("threshold", f"{metrics.threshold:.4g}")]:
         table.add_row(name, value)
     Console(highlight=False, markup=False).print(table)
     for note in metrics.notes:
         typer.echo(f"note: {note}")
 
 
+def _images(metrics: "Metrics") -> _Rows:
+    """What every task has."""
+    from onspec.evaluation.wording import number
+
+    image, images = metrics.image, metrics.images
+    rows = [
+        ("images", f"{images.good} good, {images.defective} defective ({metrics.split})"),
+        ("escapes", f"{image.escapes} of {images.defective}{_span(image.escape_rate)}"),
+        ("false rejects", f"{image.false_rejects} of {images.good}{_span(image.false_reject_rate)}"),
+        ("image AP", f"{number(image.average_precision)}, AUROC {number(image.auroc)}"),
+    ]
+    if image.reviews_good or image.reviews_defective:
+        rows.insert(3, ("to review", f"{image.reviews_good} good, {image.reviews_defective} defective"))
+    if metrics.errors:
+        rows.insert(1, ("not judged", f"{metrics.errors}: see the column error of predictions.csv"))
+    return rows
+
+
+def _of_task(metrics: "Metrics") -> _Rows:
+    """What this task has."""
+    from onspec.domain import Task
+    from onspec.evaluation.wording import number
+
+    pixel, found, told = metrics.pixel, metrics.detection, metrics.classification
+    rows = []
+    if metrics.task == Task.SEGMENT or pixel.images:
+        rows.append(("Dice on defective", f"{number(pixel.dice)}, IoU {number(pixel.iou)}"))
+    if found.map_50 is not None:
+        shares = f"precision {number(found.precision)}, recall {number(found.recall)}"
+        rows.append(("box AP", f"{number(found.map_50)} at IoU 0.5, {number(found.map_50_95)} over 0.5 to 0.95"))
+        rows.append(("single defects", f"F1 {number(found.f1)}, {shares}"))
+    if told.accuracy is not None:
+        rows.append(("class told right", f"{number(told.accuracy)}, macro F1 {number(told.f1_macro)}"))
+    return rows
+
+
 def _span(rate: "Rate") -> str:
-    from onspec.evaluation.report import percent
+    from onspec.evaluation.wording import percent
 
     if rate.low is None or rate.high is None:
         return ""

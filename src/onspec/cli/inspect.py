@@ -133,7 +133,7 @@ class _Pictures:
 
     def write(self, source: "Source", result: "Result") -> None:
         """Write what was asked for; an ERROR has no map and no overlay."""
-        if not result.maps or result.image is None or (self._maps is None and self._overlays is None):
+        if result.prediction is None or result.image is None or (self._maps is None and self._overlays is None):
             return
         from onspec.imaging.overlays import PREDICTION, outline_polygons, to_display
         from onspec.imaging.writing import write_image, write_map

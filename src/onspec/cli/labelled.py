@@ -44,7 +44,7 @@ def require_evaluate(what: str) -> None:
     """
     from onspec.domain import MissingExtraError
 
-    if any(importlib.util.find_spec(name) is None for name in ("scipy", "matplotlib", "jinja2")):
+    if any(importlib.util.find_spec(name) is None for name in ("scipy", "matplotlib", "jinja2", "pycocotools")):
         raise MissingExtraError(what, "evaluate")
 
 
@@ -98,13 +98,17 @@ def _add(evaluator: "Evaluator", sample: "Sample", result: "Result") -> None:
     from onspec.domain import Decision
 
     told = result.inspection
-    if told.score is None:
+    if told.score is None or result.prediction is None:
         evaluator.add_error(sample.name, sample.part, sample.defective, told.error or "", ms=_ms(result))
         return
-    truth = truth_of(sample, result, evaluator.classes)
-    decision = Decision(verdict=told.verdict, score=told.score, reasons=told.reasons, defects=told.defects)
+    label = label_of(sample, result, evaluator.classes)
+    decision = Decision(
+        verdict=told.verdict, score=told.score, class_scores=told.class_scores, cls=told.cls, reasons=told.reasons,
+        defects=told.defects,
+    )  # fmt: skip
     evaluator.add(
-        sample.name, sample.part, sample.defective, result.maps, truth, decision=decision, ms=_ms(result)
+        sample.name, sample.part, sample.defective, result.prediction, label.truth, decision=decision, ms=_ms(result),
+        cls=label.cls, boxes=label.boxes,
     )  # fmt: skip
 
 
@@ -112,17 +116,36 @@ def _ms(result: "Result") -> float:
     return round(sum(result.inspection.ms.values()), 3)
 
 
-def truth_of(sample: "Sample", result: "Result", classes: tuple[str, ...]) -> "NDArray[np.uint8] | None":
-    """The label as uint8 (K, H, W) of 0/1, or `None` where nobody knows where the defect is.
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What is known of an image's defects; `None` where nobody knows.
+
+    Attributes:
+        truth: uint8 (K, H, W) of 0/1.
+        boxes: float32 (n, 4) of x, y, width, height in px, and int64 (n,) class indices.
+        cls: the class of a label that is about the whole image.
+    """
+
+    truth: "NDArray[np.uint8] | None" = None
+    boxes: "tuple[NDArray[np.float32], NDArray[np.int64]] | None" = None
+    cls: str | None = None
+
+
+def label_of(sample: "Sample", result: "Result", classes: tuple[str, ...]) -> Label:
+    """The label as masks, as boxes and as the image's class.
 
     Raises:
         LabelError: the label cannot be used.
     """
-    from onspec.datasets.labels import is_located, load_mask
+    from onspec.datasets.labels import class_index, is_located, load_boxes, load_mask
 
+    cls = sample.cls if sample.defective else None
+    if cls is not None:
+        cls = classes[class_index(cls, classes, sample.name)]
     if not is_located(sample) or result.image is None:
-        return None
-    return load_mask(sample, (result.image.shape[1], result.image.shape[0]), classes)
+        return Label(cls=cls)
+    size = (result.image.shape[1], result.image.shape[0])
+    return Label(load_mask(sample, size, classes), load_boxes(sample, size, classes), cls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ from onspec.domain import OnspecError, UsageError
 
 VERBS: dict[str, str] = {
     "demo": "The whole way on generated data, from images to a verdict and a report.",
-    "synth": "Generate a data set in the DAGM 2007 layout.",
+    "synth": "Generate a data set in the layout of DAGM, COCO or folders.",
     "check": "Look through a data set and say what is wrong with it.",
+    "convert": "Write a data set in another layout.",
     "train": "Train a model from a data set within a time budget.",
     "evaluate": "Measure a run or recipe on labelled images; write metrics and a report.",
     "threshold": "Choose the operating point for a stated escape risk.",

@@ -16,20 +16,20 @@ def talk(sentence: str) -> None:
 
 
 class TrainingProgress:
-    """A bar with loss, Dice and the time left; silent where stderr is not a terminal."""
+    """A bar with loss, the task's own figure and the time left; silent where stderr is not a terminal."""
 
     def __init__(self) -> None:
         self._bar = Progress(
             TextColumn("training"),
             BarColumn(),
             TextColumn(
-                "{task.percentage:3.0f}%  loss {task.fields[loss]}  Dice {task.fields[dice]}  {task.fields[left]}"
+                "{task.percentage:3.0f}%  loss {task.fields[loss]}  right {task.fields[quality]}  {task.fields[left]}"
             ),
             TimeElapsedColumn(),
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
         )
-        self._task = self._bar.add_task("training", total=1.0, loss="–", dice="–", left="")
+        self._task = self._bar.add_task("training", total=1.0, loss="–", quality="–", left="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -40,11 +40,11 @@ class TrainingProgress:
     ) -> None:
         self._bar.stop()
 
-    def __call__(self, progress: float, loss: float, dice: float, seconds_left: float) -> None:
+    def __call__(self, progress: float, loss: float, quality: float, seconds_left: float) -> None:
         """Show the latest figures."""
         left = (
             ""
             if math.isnan(seconds_left)
             else f"{max(0, int(seconds_left)) // 60}:{max(0, int(seconds_left)) % 60:02d} left"
         )
-        self._bar.update(self._task, completed=progress, loss=f"{loss:.3f}", dice=f"{dice:.3f}", left=left)
+        self._bar.update(self._task, completed=progress, loss=f"{loss:.3f}", quality=f"{quality:.3f}", left=left)

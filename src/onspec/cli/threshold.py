@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from onspec.cli.labelled import Selection
     from onspec.decision.thresholds import Thresholds
-    from onspec.evaluation.operating_point import Bounded
+    from onspec.evaluation.bounded import Bounded
     from onspec.evaluation.results import ImageResult
     from onspec.recipe.package import Package
 
@@ -47,9 +47,9 @@ def command(
     from onspec.cli.progress import talk
     from onspec.datasets.layouts import load
     from onspec.domain import UsageError
+    from onspec.evaluation.bounded import bounded
     from onspec.evaluation.evaluator import Evaluator
     from onspec.evaluation.evidence import rank_for
-    from onspec.evaluation.operating_point import bounded
     from onspec.recipe.reading import open_package
     from onspec.runtime.inspector import Inspector
 
@@ -60,7 +60,7 @@ def command(
     _refuse_trained_on(selection, split)
     parts = {sample.part for sample in selection.samples if sample.defective}
     rank_for(len(parts), max_escape_rate, confidence)  # refuses at once, not after minutes of judging
-    evaluator = Evaluator(package.recipe.classes, package.recipe.thresholds)
+    evaluator = Evaluator(package.recipe.classes, package.recipe.thresholds, package.recipe.task)
     with closing(Inspector(package, engine)) as inspector:
         for _ in judge_all(inspector, selection, evaluator):
             pass
@@ -108,13 +108,12 @@ def _thresholds(package: "Package", bound: "Bounded", split: str, caution: str) 
         f"{bound.claim}: {bound.parts} defective parts of the {split} split, {lower} lower (order statistics of their "
         f"scores, Wilks 1941); false rejects: {bound.false_rejects} of {bound.good} good parts"
     )
-    return Thresholds(
-        image=bound.image,
-        pixel=old.pixel,
-        window=old.window,
-        review=old.review if old.review is not None and old.review < bound.image else None,
-        basis=f"{basis}; {caution}" if caution else basis,
-    )
+    chosen = {
+        "image": bound.image,
+        "review": old.review if old.review is not None and old.review < bound.image else None,
+        "basis": f"{basis}; {caution}" if caution else basis,
+    }
+    return Thresholds.model_validate(old.model_dump() | chosen)
 
 
 def _review_note(before: "Thresholds", after: "Thresholds") -> str:
@@ -172,7 +171,7 @@ def _print(
 
 
 def _rows(before: "Thresholds", after: "Thresholds", bound: "Bounded", results: "list[ImageResult]") -> _Rows:
-    from onspec.evaluation.operating_point import part_scores
+    from onspec.evaluation.bounded import part_scores
 
     good, bad = part_scores(results)
     limits = (before.image, after.image)

@@ -4,9 +4,18 @@ import math
 import re
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+FIGURES = {
+    "val_dice": "Dice",
+    "val_ap": "image AP",
+    "val_map_50": "AP50 of boxes",
+    "val_map_50_95": "AP50:95",
+    "val_accuracy": "accuracy",
+}
+"""What a validation figure is called."""
 
 
 def command(
@@ -15,9 +24,19 @@ def command(
     budget: Annotated[str, typer.Option(help="Time for the whole command: 90s, 20m, 1h.")] = "20m",
     seed: Annotated[int, typer.Option(help="Start of every random choice; also of the split.", min=0)] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    task: Annotated[str, typer.Option(help="Way to inspect: segment.")] = "segment",
-    network: Annotated[str | None, typer.Option(help="unet-lite (the default) or unet-deck.")] = None,
-    plan: Annotated[Path | None, typer.Option(help="Train by this (edited) plan.yaml.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Way to inspect: segment, detect or classify; otherwise as the labels allow.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="one: every defect is just a defect; each: the classes that the labels name.")
+    ] = None,
+    network: Annotated[str | None, typer.Option(help="unet-lite (the default), unet-deck or cnn-weimer.")] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="Train by this (edited) plan.yaml; deck: as the 2018 talk did.")
+    ] = None,
+    good_only: Annotated[
+        bool, typer.Option("--good-only", help="Learn from good parts alone, with synthetic defects.")
+    ] = False,
     steps: Annotated[
         int | None, typer.Option(help="Exactly so many steps; repeats a run to the bit on one machine.", min=1)
     ] = None,
@@ -36,31 +55,46 @@ def command(
     """
     started = time.monotonic()
     from onspec.cli.progress import TrainingProgress, talk
-    from onspec.domain import MissingExtraError, UsageError
+    from onspec.domain import MissingExtraError, Task
 
-    if task != "segment":
-        raise UsageError(f"Unknown task {task!r}; this version trains: segment")
+    wanted = one_of("task", task, [str(t) for t in Task])
+    kept = one_of("classes", classes, ["one", "each"])
     seconds = parse_duration(budget)
     try:
         from onspec.datasets.layouts import load
+        from onspec.training.planning import Wishes
         from onspec.training.run import Settings, train
     except ModuleNotFoundError as error:
         if error.name and error.name.partition(".")[0] == "onspec":
             raise
         raise MissingExtraError("Training", "train") from error
     settings = Settings(
-        run=out, budget_s=seconds, seed=seed, steps=steps, network=network, plan_file=plan,
-        split_file=split_file, resume=resume, started=started,
+        run=out, budget_s=seconds, seed=seed, steps=steps, plan_file=plan, split_file=split_file,
+        good_only=good_only, resume=resume, started=started,
+        wishes=Wishes(None if wanted is None else Task(wanted), kept, network),
     )  # fmt: skip
     dataset = load(data, layout, part_pattern)
     with TrainingProgress() as progress:
         recipe = train(dataset, settings, say=talk, watch=progress)
-    metrics = recipe.provenance.metrics
     typer.echo(f"run: {out}")
-    typer.echo(f"validation: Dice {_figure(metrics['val_dice'])}, image AP {_figure(metrics['val_ap'])}")
+    figures = recipe.provenance.metrics.items()
+    typer.echo("validation: " + ", ".join(f"{FIGURES.get(name, name)} {_figure(value)}" for name, value in figures))
     typer.echo(f"threshold: {recipe.thresholds.image:.3f} ({recipe.thresholds.basis})")
     typer.echo(f"next: onspec evaluate {out} {data} --out {out}/evaluation")
     return 0
+
+
+def one_of(what: str, given: str | None, allowed: list[str]) -> Any:  # noqa: ANN401 - one of the literals of `allowed`
+    """The choice, or `None` where none was made.
+
+    Raises:
+        UsageError: another one.
+    """
+    from onspec.domain import UsageError
+
+    if given is not None and given not in allowed:
+        raise UsageError(f"Unknown {what} {given!r}; choose {', '.join(allowed)}")
+    return given
 
 
 def parse_duration(text: str) -> float:

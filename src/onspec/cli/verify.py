@@ -71,6 +71,7 @@ def _as_dict(outcome: "GoldenOutcome") -> dict[str, object]:
         "ok": outcome.ok,
         "verdict": str(outcome.inspection.verdict),
         "score": outcome.inspection.score,
+        "class": outcome.inspection.cls,
         "expected": None if outcome.expected is None else outcome.expected.model_dump(mode="json"),
         "deviation": outcome.deviation,
     }

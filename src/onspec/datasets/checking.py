@@ -1,37 +1,39 @@
 """A look at every file of a data set before a minute of training is spent on it."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from statistics import median
 
-import cv2
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from onspec.datasets.dataset import Dataset
-from onspec.datasets.labels import is_located, load_mask
+from onspec.datasets.labels import Located, is_located, locating
 from onspec.datasets.mask_facts import MaskFacts, survey_masks
 from onspec.datasets.parts import equal_files
 from onspec.datasets.problem import Problem, Severity
+from onspec.datasets.sample_facts import SampleFacts, facts_of
 from onspec.datasets.splitting import leaks, own_split
-from onspec.domain import Ellipse, ImageError, LabelError, MaskFile, Sample
-from onspec.imaging.preparation import holds_gray
-from onspec.imaging.reading import read_image
+from onspec.domain import DEFECT, Box, Ellipse, MaskFile, Polygon, RunLengths, Sample
 
 FEW_PARTS = 20
 """Defective parts below which hardly anything can be said about escapes."""
 
 
 class LabelReport(BaseModel):
-    """What the labels look like. Shares are of the image's area, over located defective images; `None` without any."""
+    """What the labels look like. Shares are of the image's area, over located defective images; `None` without any.
+
+    `files`, `ellipses`, `boxes`, `polygons` and `runs` count labels of each kind; `located` is how most defects are.
+    """
 
     model_config = ConfigDict(frozen=True)
 
+    located: Located
     files: int
     ellipses: int
+    boxes: int
+    polygons: int
+    runs: int
     encodings: dict[str, int]
     inverted: bool
     unlocated: int
@@ -39,6 +41,15 @@ class LabelReport(BaseModel):
     share_min: float | None
     share_median: float | None
     share_max: float | None
+
+
+class ClassReport(BaseModel):
+    """One class of defects: images that show it, and how many of its defects are marked in them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    images: int
+    defects: int
 
 
 class CheckReport(BaseModel):
@@ -54,6 +65,7 @@ class CheckReport(BaseModel):
     sizes: dict[str, int]
     channels: dict[str, int]
     dtypes: dict[str, int]
+    classes: dict[str, ClassReport]
     labels: LabelReport
     problems: tuple[Problem, ...]
 
@@ -63,27 +75,13 @@ class CheckReport(BaseModel):
         return sum(problem.severity == "error" for problem in self.problems)
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    size: tuple[int, int] | None
-    channels: str = ""
-    dtype: str = ""
-    share: float | None = None
-    defects: int = 0
-    label_digest: str = ""
-    problem: Problem | None = None
-
-
 def check(dataset: Dataset) -> CheckReport:
     """Read every image and label once; whatever is wrong becomes a `Problem`, nothing is raised for a file."""
     with ThreadPoolExecutor(4) as threads:
-        found = dict(zip(dataset.samples, threads.map(_facts, dataset.samples), strict=True))
-    masks = [a.path for s in dataset.samples for a in s.annotations if isinstance(a, MaskFile)]
-    encodings = Counter(f.encoding for f in survey_masks(masks).values() if isinstance(f, MaskFacts))
-    shares = [facts.share for facts in found.values() if facts.share is not None]
+        found = dict(zip(dataset.samples, threads.map(facts_of, dataset.samples), strict=True))
     readable = [facts for facts in found.values() if facts.size is not None]
     problems = [*dataset.problems, *(f.problem for f in found.values() if f.problem is not None)]
-    problems += [*_duplicates(found), *_crossings(dataset), *_amounts(dataset, readable)]
+    problems += [*_duplicates(found), *_crossings(dataset), *_amounts(dataset, readable), *_unnamed(dataset)]
     defective_parts = {s.part for s in dataset.samples if s.defective}
     return CheckReport(
         layout=dataset.layout,
@@ -94,53 +92,59 @@ def check(dataset: Dataset) -> CheckReport:
         sizes=_counted(f"{f.size[0]}×{f.size[1]}" for f in readable if f.size is not None),
         channels=_counted(f.channels for f in readable),
         dtypes=_counted(f.dtype for f in readable),
-        labels=LabelReport(
-            files=len(masks),
-            ellipses=sum(isinstance(a, Ellipse) for s in dataset.samples for a in s.annotations),
-            encodings=dict(encodings.most_common()),
-            inverted=dataset.inverted,
-            unlocated=sum(not is_located(s) for s in dataset.samples),
-            defects=sum(f.defects for f in found.values()),
-            share_min=min(shares, default=None),
-            share_median=median(shares) if shares else None,
-            share_max=max(shares, default=None),
-        ),
+        classes=_classes(found),
+        labels=_labels(dataset, [facts for facts in found.values() if facts.share is not None]),
         problems=tuple(sorted(problems, key=lambda p: (p.severity, p.code, p.file or ""))),
     )
 
 
-def _facts(sample: Sample) -> _Facts:
-    try:
-        image = read_image(sample.image)
-    except ImageError as error:
-        code = "unreadable" if sample.image.exists() else "missing"
-        advice = (
-            "copy it again from its source" if code == "unreadable" else "restore the file, or its line in the list"
-        )
-        return _Facts(None, problem=_problem("error", code, sample.name, str(error), advice))
-    height, width = image.shape[:2]
-    kind = "gray" if image.ndim == 2 else "colour that holds gray" if holds_gray(image) else "colour"
-    about = ((width, height), kind, str(image.dtype))
-    if not sample.annotations:
-        return _Facts(*about, label_digest=sample.truth)
-    try:
-        mask = load_mask(sample, (width, height))[0]
-    except LabelError as error:
-        absent = any(isinstance(a, MaskFile) and not a.path.exists() for a in sample.annotations)
-        code = "label-missing" if absent else "label"
-        return _Facts(
-            *about, problem=_problem("error", code, sample.name, str(error), "correct the label, or label anew")
-        )
-    if not mask.any():
-        text = f"{sample.name} is defective, but its label marks nothing"
-        problem = _problem("error", "label-empty", sample.name, text, "label it, or move the image to the good ones")
-        return _Facts(*about, problem=problem)
-    share = cv2.countNonZero(mask) / mask.size
-    defects = cv2.connectedComponents(mask, connectivity=8)[0] - 1
-    return _Facts(*about, share, defects, hashlib.sha256(np.packbits(mask).tobytes()).hexdigest())
+def _labels(dataset: Dataset, marked: Sequence[SampleFacts]) -> LabelReport:
+    kinds = Counter(type(a) for s in dataset.samples for a in s.annotations)
+    masks = list(dict.fromkeys(a.path for s in dataset.samples for a in s.annotations if isinstance(a, MaskFile)))
+    encodings = Counter(f.encoding for f in survey_masks(masks).values() if isinstance(f, MaskFacts))
+    shares = [facts.share for facts in marked if facts.share is not None]
+    return LabelReport(
+        located=locating(dataset.samples),
+        files=len(masks),
+        ellipses=kinds[Ellipse],
+        boxes=kinds[Box],
+        polygons=kinds[Polygon],
+        runs=kinds[RunLengths],
+        encodings=dict(encodings.most_common()),
+        inverted=dataset.inverted,
+        unlocated=sum(not is_located(s) for s in dataset.samples),
+        defects=sum(sum(facts.defects.values()) for facts in marked),
+        share_min=min(shares, default=None),
+        share_median=median(shares) if shares else None,
+        share_max=max(shares, default=None),
+    )
 
 
-def _duplicates(found: Mapping[Sample, _Facts]) -> Iterator[Problem]:
+def _classes(found: Mapping[Sample, SampleFacts]) -> dict[str, ClassReport]:
+    """By class, the most frequent first; a defective image that names none counts as `defect`."""
+    images: Counter[str] = Counter()
+    defects: Counter[str] = Counter()
+    for sample, facts in found.items():
+        if sample.defective:
+            images.update({a.cls for a in sample.annotations} or {sample.cls or DEFECT})
+            defects.update(facts.defects)
+    return {cls: ClassReport(images=count, defects=defects[cls]) for cls, count in images.most_common()}
+
+
+def _unnamed(dataset: Dataset) -> Iterator[Problem]:
+    named = [cls for cls in dataset.classes if cls != DEFECT]
+    defective = [s for s in dataset.samples if s.defective]
+    without = [s for s in defective if DEFECT in ({a.cls for a in s.annotations} or {s.cls or DEFECT})]
+    if named and without:
+        text = (
+            f"{len(without)} defective images name no class, others {', '.join(named)}; the first is {without[0].name}"
+        )
+        yield _problem(
+            "warning", "class-unnamed", without[0].name, text, "name their class, or train with --classes one"
+        )
+
+
+def _duplicates(found: Mapping[Sample, SampleFacts]) -> Iterator[Problem]:
     by_path = {sample.image: sample for sample, facts in found.items() if facts.size is not None}
     for group in equal_files(list(by_path)):
         samples = sorted((by_path[path] for path in group), key=lambda s: s.name)
@@ -174,7 +178,7 @@ def _crossings(dataset: Dataset) -> Iterator[Problem]:
         yield _problem("warning", "split-of-good", None, text, "write a split.csv to decide otherwise")
 
 
-def _amounts(dataset: Dataset, readable: Sequence[_Facts]) -> Iterator[Problem]:
+def _amounts(dataset: Dataset, readable: Sequence[SampleFacts]) -> Iterator[Problem]:
     parts = {s.part for s in dataset.samples if s.defective}
     if not parts:
         yield _problem("error", "no-defective", None, "no image is defective", "add defective parts, labelled")
@@ -206,4 +210,4 @@ def _problem(severity: Severity, code: str, file: str | None, message: str, sugg
     return Problem(severity=severity, code=code, file=file, message=message, suggestion=suggestion)
 
 
-__all__ = ["CheckReport", "LabelReport", "check"]
+__all__ = ["CheckReport", "ClassReport", "LabelReport", "check"]

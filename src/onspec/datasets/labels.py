@@ -42,13 +42,13 @@ def locating(samples: Sequence[Sample]) -> Located:
 
 
 def classes_of(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """The classes of defects that the labels name, sorted; one, `defect`, where they name none.
+    """The classes of defects that the labels name, sorted; `defect` is that of labels which name none.
 
     Samples whose defects are not located count by their whole-image class.
     """
     named = {a.cls for s in samples for a in s.annotations}
     named |= {s.cls for s in samples if s.defective and s.cls is not None and not s.annotations}
-    return tuple(sorted(named - {DEFECT})) or (DEFECT,)
+    return tuple(sorted(named)) or (DEFECT,)
 
 
 def load_mask(sample: Sample, size: tuple[int, int], classes: tuple[str, ...] = (DEFECT,)) -> NDArray[np.uint8]:
@@ -180,3 +180,22 @@ def _place(annotation: Annotation) -> str:
         case _:
             x = y = 0.0
     return f"({x:g}, {y:g})"
+
+
+def load_instances(sample: Sample, size: tuple[int, int]) -> NDArray[np.int32]:
+    """The sample's defects as int32 (H, W): 0 for good surface, then a number an object.
+
+    An annotation is one object, but for a label image: there each connected region is one, unless several label
+    images of the sample say that each of them shows one object.
+
+    Raises:
+        LabelError: as `load_mask`.
+    """
+    one_file = len({a.path for a in sample.annotations if isinstance(a, MaskFile)}) == 1
+    objects = np.zeros((size[1], size[0]), np.int32)
+    for annotation in sample.annotations:
+        mask = _drawn(annotation, size, sample.name)
+        if isinstance(annotation, MaskFile) and one_file:
+            mask = np.asarray(cv2.connectedComponents(mask, connectivity=8)[1], np.int32)
+        objects = np.where(mask > 0, mask + int(objects.max(initial=0)), objects)
+    return objects

@@ -9,11 +9,17 @@ import cv2
 import numpy as np
 
 from onspec.domain import ImageError, LabelError
-from onspec.imaging.masks import decode_label
+from onspec.imaging.masks import codes_in, decode_label, is_coloured, packed
 from onspec.imaging.reading import Image, read_bytes
 
 _INVERTED_FROM = 3
 """Fewer masks than this do not show how a set draws its background."""
+
+_CODES_BELOW = 32
+"""Values under this are class codes, as in `imaging.masks`: no gray edge ends there."""
+
+_MOST_COLOURS = 8
+"""A label picture with more colours than this has blended edges; fewer may stand for a class each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +28,21 @@ class MaskFacts:
 
     Attributes:
         size: width, height in px.
-        encoding: values found, such as `0/255`, `0/1`, `codes 0…4`, `gray levels`, `colour`.
+        encoding: values found, such as `0/255`, `0/1`, `codes 0…4`, `palette 0…2`, `gray levels`, `colour`.
         share: share of pixels that are set.
         border: share of the image's outermost pixels that are set.
+        codes: the class codes that occur but for 0, rising; `None` where the values are no codes.
+        colours: the few colours of a colour picture but for black, as B + 256 G + 65536 R.
+        mixed: the values, if they are codes and 255, so that the codes are cut off as gray edges are.
     """
 
     size: tuple[int, int]
     encoding: str
     share: float
     border: float
+    codes: tuple[int, ...] | None = None
+    colours: frozenset[int] = frozenset()
+    mixed: tuple[int, ...] = ()
 
 
 def mask_facts(path: Path) -> MaskFacts:
@@ -40,10 +52,21 @@ def mask_facts(path: Path) -> MaskFacts:
         LabelError: it cannot be decoded.
         UnreadableImageError: it is absent or empty.
     """
-    mask, raw = decode_label(read_bytes(path), str(path))
+    data = read_bytes(path)
+    mask, raw = decode_label(data, str(path))
     edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    codes = codes_in(data, raw)
+    picture = is_coloured(raw) and codes is None
+    values = [] if picture else _values(raw if raw.ndim == 2 else raw[..., 0]) if codes is None else _values(codes)
+    held = tuple(v for v in values if v) if codes is not None and values[-1] < _CODES_BELOW else None
     return MaskFacts(
-        (mask.shape[1], mask.shape[0]), _encoding(raw), cv2.countNonZero(mask) / mask.size, float(edge.mean())
+        (mask.shape[1], mask.shape[0]),
+        _encoding(raw, values),
+        cv2.countNonZero(mask) / mask.size,
+        float(edge.mean()),
+        held,
+        _colours(raw) if held is None and is_coloured(raw) else frozenset(),
+        () if codes is None or is_coloured(raw) else _mixed(values),
     )
 
 
@@ -65,6 +88,16 @@ def are_inverted(facts: Sequence[MaskFacts]) -> bool:
     return bright >= 0.9 * len(facts)
 
 
+def class_codes(facts: Sequence[MaskFacts]) -> tuple[int, ...]:
+    """The codes that a set tells its classes by, rising; empty where its masks mark one class.
+
+    Every mask must hold codes, and more than one must occur over the set: 0/1, 0/255 and gray edges are one class.
+    """
+    held = [f.codes for f in facts]
+    codes = sorted({code for codes in held if codes is not None for code in codes})
+    return tuple(codes) if len(codes) > 1 and None not in held else ()
+
+
 def _facts_or_fault(path: Path) -> MaskFacts | str:
     try:
         return mask_facts(path)
@@ -72,17 +105,16 @@ def _facts_or_fault(path: Path) -> MaskFacts | str:
         return str(error)
 
 
-def _encoding(raw: Image) -> str:
+def _encoding(raw: Image, values: Sequence[int]) -> str:
     if raw.ndim == 3 and raw.shape[2] == 4:
         return "RGBA"
-    if raw.ndim == 3 and not all(np.array_equal(raw[..., 0], raw[..., i]) for i in range(1, raw.shape[2])):
-        return "colour"
-    values = _values(raw if raw.ndim == 2 else raw[..., 0])
+    if is_coloured(raw):
+        return f"palette 0…{values[-1]}" if values else "colour"
     if len(values) == 1:
         return "one value"
     if len(values) == 2 and values[0] == 0:
         return f"0/{values[1]}"
-    return f"codes 0…{values[-1]}" if values[-1] < 32 else "gray levels"
+    return f"codes 0…{values[-1]}" if values[-1] < _CODES_BELOW else "gray levels"
 
 
 def _values(gray: Image) -> list[int]:
@@ -90,3 +122,17 @@ def _values(gray: Image) -> list[int]:
     bins = int(np.iinfo(gray.dtype).max) + 1
     histogram = cv2.calcHist([gray], [0], None, [bins], [0, bins])
     return [int(v) for v in np.flatnonzero(histogram)]
+
+
+def _mixed(values: Sequence[int]) -> tuple[int, ...]:
+    """The values, if they are 0, 1, 2 … and 255: gray edges leave gaps."""
+    codes = [value for value in values if 0 < value < _CODES_BELOW]
+    return tuple(values) if codes and values == [0, *range(1, len(codes) + 1), 255] else ()
+
+
+def _colours(raw: Image) -> frozenset[int]:
+    """The colours of an 8-bit BGR picture but for black; none where it has many."""
+    if raw.dtype != np.uint8 or raw.shape[2] != 3:
+        return frozenset()
+    found = np.unique(packed(raw))
+    return frozenset(int(c) for c in found if c) if len(found) <= _MOST_COLOURS + 1 else frozenset()

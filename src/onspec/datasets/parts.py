@@ -28,12 +28,16 @@ class Telling:
     known: bool
 
 
-def tell_apart(samples: Sequence[Sample], listed: Mapping[str, str], pattern: str | None) -> Telling:
-    """The part of every sample. A pattern wins over a listed part, that over guessing; equal files share a part.
+def tell_apart(
+    samples: Sequence[Sample], listed: Mapping[str, str], pattern: str | None, own: Mapping[str, str] | None = None
+) -> Telling:
+    """The part of every sample. A pattern wins over a listed part, that over the set's own, that over guessing; equal
+    files share a part.
 
     Args:
         listed: parts that a split file names, by sample name.
         pattern: regular expression searched in each name; its group 1 is the part.
+        own: parts that the set's layout names, by sample name; an image that nobody names is a part of its own.
 
     Raises:
         UsageError: a pattern that is no regular expression or has no group.
@@ -42,12 +46,10 @@ def tell_apart(samples: Sequence[Sample], listed: Mapping[str, str], pattern: st
     names = [sample.name for sample in samples]
     if pattern is not None:
         parts, rule, known = _by_pattern(names, pattern), f"parts told by the pattern {pattern!r}", True
-    elif listed:
-        parts, rule, known = (
-            {n: listed.get(n, n) for n in names},
-            "parts told by the column part of the split file",
-            True,
-        )
+    elif listed or own:
+        said = {**(own or {}), **listed}
+        source = "the column part of the split file" if listed else "the set itself"
+        parts, rule, known = {n: said.get(n, n) for n in names}, f"parts told by {source}", True
     else:
         parts, rule = _guess(names)
         known = False

@@ -38,6 +38,30 @@ def assign(
     return _carve(dataset.samples, own, seed=seed, val=val, test=test)
 
 
+def assign_good(
+    dataset: Dataset, *, seed: int = 0, val: float = 0.15, test: float = 0.25, split_file: Path | None = None
+) -> dict[str, Split]:
+    """As `assign`, for learning from good parts alone: every part with a defect is for the test.
+
+    Raises:
+        DataError: no part is free of defects.
+        SplitError: as `assign`.
+    """
+    bad = {sample.part for sample in dataset.samples if sample.defective}
+    good = [sample for sample in dataset.samples if sample.part not in bad]
+    if not good:
+        raise DataError(f"{dataset.root}: no part is free of defects, so there is none to learn from; add good parts")
+    if split_file is not None:
+        assignment = read_split(split_file, dataset)
+    else:
+        own = {sample.name: sample.split for sample in dataset.samples if sample.split is not None}
+        own = own if len(own) == len(dataset.samples) else {}
+        if own and dataset.parts_known:
+            refuse_leaks(dataset.samples, own)
+        assignment = _carve(good, {s.name: own[s.name] for s in good} if own else {}, seed=seed, val=val, test=test)
+    return dict(assignment) | {s.name: Split.TEST for s in dataset.samples if s.part in bad}
+
+
 def own_split(dataset: Dataset) -> dict[str, Split]:
     """The split that the set itself assigns, by name; empty where it assigns none that could be trained on."""
     own = {sample.name: sample.split for sample in dataset.samples if sample.split is not None}

@@ -22,6 +22,8 @@ SPLIT_FOLDERS = {
 _GOOD = {"good", "ok", "free", "normal", "defectfree", "faultless", "nondefective", "nodefect", "nodefects", "clean"}
 _BAD = {"bad", "ng", "nok", "notok", "notgood", "nogood", "defect", "defects", "defective", "anomaly", "abnormal"}
 _NOT = {"not", "no", "non"}
+_TRUTH_FIRST = {"ok": False, "good": False, "ng": True, "nok": True, "bad": True, "def": True, "defective": True}
+"""What a name says that begins so, as `ok_front` and `def_front` do: whether it is defective."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,22 @@ def split_of(folders: tuple[str, ...]) -> Split | None:
 
 def folder_truth(folder: str) -> bool | None:
     """Whether a folder's name says defective (`True`) or good (`False`): `good`, `MT_Free`, `defect-free`, `NG` …"""
-    words = [w for w in re.split(r"[^a-z0-9]+", folder.lower()) if w]
+    words = _words(folder)
     for ending in ("".join(words[-2:]), words[-1] if words else ""):
         if ending in _BAD:
             return True
         if ending in _GOOD:
             return len(words) > 1 and words[-2] in _NOT and ending not in ("nodefect", "nodefects", "nondefective")
-    return None
+    return _TRUTH_FIRST.get(words[0]) if words else None
+
+
+def says_only_truth(folder: str) -> bool:
+    """Whether a folder's name says good or defective and nothing else: `NG`, `not_ok`, but not `scratch_defect`."""
+    words = _words(folder)
+    return folder_truth(folder) is not None and (
+        "".join(words) in _BAD | _GOOD or all(word in _BAD | _GOOD | _NOT for word in words)
+    )
+
+
+def _words(folder: str) -> list[str]:
+    return [word for word in re.split(r"[^a-z0-9]+", folder.lower()) if word]

@@ -22,9 +22,10 @@ class Found:
     zones: frozenset[str] = frozenset()
     certain: bool = True
 
-    def sort_key(self) -> tuple[float, int, int, str]:
-        """By falling score, then position and class, so that no result depends on the order of detection."""
-        return -self.defect.score, self.defect.bbox[1], self.defect.bbox[0], self.defect.cls
+    def sort_key(self) -> tuple[float, int, int, str, int, int]:
+        """By falling score, then position, class and size, so that no result depends on the order of detection."""
+        x, y, width, height = self.defect.bbox
+        return -self.defect.score, y, x, self.defect.cls, width, height
 
 
 def accept(found: Sequence[Found], rules: RuleSet, thresholds: Thresholds) -> tuple[Verdict, tuple[str, ...]]:

@@ -1,27 +1,32 @@
-"""Score maps + thresholds + rules → the decision on one image. Pure: the same input gives the same verdict."""
+"""Prediction + thresholds + rules → the decision on one image. Pure: the same input gives the same verdict."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onspec.decision.acceptance import Found, accept, figures
 from onspec.decision.rules import RuleSet
+from onspec.decision.tasks import TASKS, Scores
 from onspec.decision.thresholds import Thresholds
-from onspec.domain import Decision, Defect, RulesError, ScoreMap, Verdict
-from onspec.imaging.regions import Region, find_regions, image_score
+from onspec.domain import Decision, Defect, Prediction, RulesError, ScoredBox, ScoreMap, Task, Verdict
+from onspec.domain.verdict import GOOD
+from onspec.imaging.regions import Region
 
 ZoneMasks = dict[str, NDArray[np.bool_]]
 """Zone → bool (H, W)."""
 
 
 def judge(
-    maps: Sequence[ScoreMap],
+    prediction: Prediction,
     thresholds: Thresholds,
     rules: RuleSet = RuleSet(),  # noqa: B008 (frozen)
     pixel_size_mm: float | None = None,
+    task: Task = Task.SEGMENT,
 ) -> Decision:
-    """Decide on one image from the score maps of all classes (of one size).
+    """Decide on one image from what the model says of it; `tasks.TASKS` says how a task's prediction is read.
 
     What lies in an ignored zone is taken as free of defects before anything is scored. Defects that score at least
     `thresholds.image` are certain, those down to `thresholds.review` unsure; the rules then say what they mean, see
@@ -29,15 +34,13 @@ def judge(
 
     Raises:
         RulesError: limits in mm without a pixel size, or a zone outside the image.
-        ValueError: no map, or maps of different sizes.
     """
-    size = _common_size(maps)
     pixel = rules.pixel_size_mm if pixel_size_mm is None else pixel_size_mm
     if rules.needs_pixel_size and pixel is None:
         raise RulesError("the rules have limits in mm; give the recipe or the rules a pixel size (pixel_size_mm)")
-    zones = _zone_masks(rules, size)
-    maps = _blanked(maps, [zones[name] for name in rules.zones_of("ignore")])
-    score = max(image_score(m, thresholds.window) for m in maps)
+    zones = _zone_masks(rules, prediction.size)
+    prediction = _blanked(prediction, [zones[name] for name in rules.zones_of("ignore")])
+    scores = TASKS[task].score(prediction, thresholds)
     found = sorted(
         (
             Found(
@@ -45,16 +48,22 @@ def judge(
                 frozenset(name for name, mask in zones.items() if _touches(region, mask)),
                 certain=region.defect.score >= thresholds.image,
             )
-            for m in maps
-            for region in _candidates(m, thresholds)
+            for region in TASKS[task].find(prediction, thresholds, scores)
         ),
         key=Found.sort_key,
     )
     verdict, reasons = accept(found, rules, thresholds)
-    if score >= thresholds.image and not any(f.certain for f in found):
+    if scores.image >= thresholds.image and not any(f.certain for f in found):
         verdict = Verdict.NG  # a score without a region can have no measure, so no rule can accept it
-        reasons = (f"score: {figures(score, thresholds.image)} (no region outlined)", *reasons)
-    return Decision(verdict=verdict, score=score, reasons=reasons, defects=tuple(f.defect for f in found))
+        reasons = (f"score: {figures(scores.image, thresholds.image)} (no region outlined)", *reasons)
+    return Decision(
+        verdict=verdict,
+        score=scores.image,
+        class_scores=scores.classes,
+        cls=_class_of_image(scores, thresholds) if task == Task.CLASSIFY else None,
+        reasons=reasons,
+        defects=tuple(f.defect for f in found),
+    )
 
 
 def measured(defect: Defect, pixel_size_mm: float | None) -> Defect:
@@ -70,20 +79,8 @@ def measured(defect: Defect, pixel_size_mm: float | None) -> Defect:
     )
 
 
-def _common_size(maps: Sequence[ScoreMap]) -> tuple[int, int]:
-    sizes = {m.size for m in maps}
-    if len(sizes) != 1:
-        raise ValueError(f"judge takes score maps of one size; got {sorted(sizes) or 'no map'}")
-    return sizes.pop()
-
-
-def _candidates(score_map: ScoreMap, thresholds: Thresholds) -> list[Region]:
-    """Regions whose score can change the verdict. A score of 0 is no defect, whatever the thresholds are."""
-    lowest = thresholds.image if thresholds.review is None else thresholds.review
-    regions = find_regions(
-        score_map, pixel_threshold=thresholds.pixel, floor=thresholds.floor, window=thresholds.window
-    )
-    return [region for region in regions if region.defect.score >= lowest]
+def _class_of_image(scores: Scores, thresholds: Thresholds) -> str:
+    return GOOD if scores.image < thresholds.image else scores.likeliest
 
 
 def _zone_masks(rules: RuleSet, size: tuple[int, int]) -> ZoneMasks:
@@ -96,11 +93,19 @@ def _zone_masks(rules: RuleSet, size: tuple[int, int]) -> ZoneMasks:
     return masks
 
 
-def _blanked(maps: Sequence[ScoreMap], ignored: Sequence[NDArray[np.bool_]]) -> list[ScoreMap]:
+def _blanked(prediction: Prediction, ignored: Sequence[NDArray[np.bool_]]) -> Prediction:
+    """Without the scores that lie in ignored zones, and without the boxes whose centre does."""
     if not ignored:
-        return list(maps)
+        return prediction
     judged = ~np.logical_or.reduce(ignored)
-    return [ScoreMap(np.ascontiguousarray(m.values * judged), m.cls) for m in maps]
+    maps = tuple(ScoreMap(np.ascontiguousarray(m.values * judged), m.cls) for m in prediction.maps)
+    return replace(prediction, maps=maps, boxes=tuple(box for box in prediction.boxes if judged[_centre(box, judged)]))
+
+
+def _centre(box: ScoredBox, of: NDArray[np.bool_]) -> tuple[int, int]:
+    """Row and column of the pixel that a box's centre lies in, or of the one nearest to it."""
+    row, column = math.floor(box.y + box.height / 2), math.floor(box.x + box.width / 2)
+    return min(max(row, 0), of.shape[0] - 1), min(max(column, 0), of.shape[1] - 1)
 
 
 def _touches(region: Region, zone: NDArray[np.bool_]) -> bool:

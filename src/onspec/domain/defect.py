@@ -4,10 +4,10 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 
 class Defect(BaseModel):
-    """A connected region that the model marked, with its measures.
+    """A connected region that the model marked, or a box that it drew, with its measures.
 
     Pixels count from the top left of the original image, x to the right, y down. Millimetres are `None` without a
-    pixel size. `polygon` is the outer outline.
+    pixel size. `polygon` is the outer outline; a box has its corners there.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -59,5 +59,6 @@ class Prediction:
         """The score of being defective at all, whatever the class."""
         if len(self.maps) == 1:
             return self.maps[0]
-        summed = np.add.reduce([m.values for m in self.maps])
+        by_name = sorted(self.maps, key=lambda m: m.cls)  # rounding must not depend on the order of classes
+        summed = np.add.reduce([m.values for m in by_name])
         return ScoreMap(np.minimum(summed, np.float32(1.0)), "any")

@@ -1,11 +1,17 @@
 """What onspec says about a part, and the record of one inspected image."""
 
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from onspec.domain.defect import Defect
+
+GOOD: Final = "good"
+"""What a classifier calls a part without a defect; no class of defects may be called so there."""
+
+ClassScores = dict[str, Annotated[float, Field(ge=0, le=1)]]
+"""Class → the image's score for that class."""
 
 
 class Verdict(StrEnum):
@@ -18,19 +24,24 @@ class Verdict(StrEnum):
 
 
 class Decision(BaseModel):
-    """A verdict with its grounds: what the rules made of one image's score maps."""
+    """A verdict with its grounds: what the rules made of one image's prediction.
+
+    `cls` is what a classifier takes the image for, `good` included; `None` for the other tasks.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     verdict: Verdict
     score: float = Field(ge=0, le=1, description="the image's defect score")
+    class_scores: ClassScores = Field(default_factory=dict, description="class → the image's score for that class")
+    cls: str | None = Field(None, validation_alias=AliasChoices("class", "cls"), serialization_alias="class")
     reasons: tuple[str, ...] = ()
     defects: tuple[Defect, ...] = ()
 
     @model_validator(mode="after")
     def _has_grounds(self) -> Self:
         if self.verdict is Verdict.ERROR:
-            raise ValueError("a Decision is made from score maps, so it cannot be ERROR")
+            raise ValueError("a Decision is made from a prediction, so it cannot be ERROR")
         if self.verdict is not Verdict.OK and not self.reasons:
             raise ValueError(f"verdict {self.verdict} needs at least one reason")
         return self
@@ -45,6 +56,13 @@ class Inspection(BaseModel):
     part_id: str | None = None
     verdict: Verdict
     score: float | None = Field(None, ge=0, le=1)
+    class_scores: ClassScores = Field(default_factory=dict, description="class → the image's score for that class")
+    cls: str | None = Field(
+        None,
+        validation_alias=AliasChoices("class", "cls"),
+        serialization_alias="class",
+        description="the whole image's class where the recipe classifies, `good` included",
+    )
     reasons: tuple[str, ...] = ()
     defects: tuple[Defect, ...] = ()
     size: tuple[int, int] | None = Field(None, description="width, height in px")

@@ -1,23 +1,46 @@
-"""Reported defects against labelled ones, region by region."""
+"""Reported defects against labelled ones: region by region, or box by box."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from onspec.decision.thresholds import Thresholds
-from onspec.domain import ScoreMap
+from onspec.domain import Prediction, ScoreMap, Task
+from onspec.evaluation.boxes import Boxes, around, found, right
 from onspec.evaluation.results import Matches
+from onspec.imaging.boxes import FLOOR
 from onspec.imaging.masks import Mask
 from onspec.imaging.regions import Region, find_regions
+from onspec.imaging.weighing import Weighing
+
+Truth = NDArray[np.uint8]
+"""uint8 (K, H, W) of 0/1, one plane a class."""
 
 
-def reported(score_map: ScoreMap, thresholds: Thresholds) -> list[Region]:
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One image's defects, one count a class: by the rule of the task, and as boxes; empty where nothing is labelled.
+
+    `boxes` are the labelled and the found ones, also those under the threshold.
+    """
+
+    matches: tuple[Matches, ...] = ()
+    box_matches: tuple[Matches, ...] = ()
+    boxes: tuple[Boxes, Boxes] | None = None
+
+
+def reported(prediction: Prediction, thresholds: Thresholds) -> list[Region]:
     """The regions that reject a part at these thresholds, before any rule."""
-    regions = find_regions(
-        score_map, pixel_threshold=thresholds.pixel, floor=thresholds.floor, window=thresholds.window
+    return find_regions(
+        prediction,
+        pixel_threshold=thresholds.pixel,
+        floor=thresholds.floor,
+        least=thresholds.image,
+        weighing=thresholds.weighing,
     )
-    return [region for region in regions if region.defect.score >= thresholds.image]
 
 
 def match(regions: Iterable[Region], truth: Mask) -> Matches:
@@ -27,12 +50,85 @@ def match(regions: Iterable[Region], truth: Mask) -> Matches:
     one with a labelled defect. Coarse labels, such as DAGM's ellipses, allow no stricter rule.
     """
     count, labels = cv2.connectedComponents(truth, connectivity=8)
-    found: set[int] = set()
-    predicted = right = 0
+    touching: set[int] = set()
+    predicted = correct = 0
     for region in regions:
         x, y, w, h = region.defect.bbox
         touched = set(np.unique(labels[y : y + h, x : x + w][region.mask > 0]).tolist()) - {0}
-        found |= touched
+        touching |= touched
         predicted += 1
-        right += bool(touched)
-    return Matches(truth=count - 1, found=len(found), predicted=predicted, right=right)
+        correct += bool(touched)
+    return Matches(truth=count - 1, found=len(touching), predicted=predicted, right=correct)
+
+
+def match_classes(regions: Sequence[Region], truth: Truth, classes: Sequence[str]) -> tuple[Matches, ...]:
+    """`match` for each class; `truth` is uint8 (K, H, W) of 0/1."""
+    return tuple(
+        match([r for r in regions if r.defect.cls == cls], plane) for cls, plane in zip(classes, truth, strict=True)
+    )
+
+
+def match_boxes(truth: Boxes, found: Boxes, classes: int) -> tuple[Matches, ...]:
+    """For each class, how many boxes overlap one to one by half or more."""
+    correct = np.bincount(found.classes[right(found, truth)], minlength=classes).tolist()
+    there, told = (np.bincount(boxes.classes, minlength=classes).tolist() for boxes in (truth, found))
+    return tuple(Matches(t, c, p, c) for t, c, p in zip(there, correct, told, strict=True))
+
+
+def boxes_of_regions(prediction: Prediction, thresholds: Thresholds, classes: Sequence[str]) -> Boxes:
+    """The boxes around a segmentation's regions down to a low score, by falling score: what their ranking is worth.
+
+    Where looking for fainter regions connects what is apart at the thresholds, each scores by its own pixels: a faint
+    one must not borrow from its neighbour.
+    """
+    weighing, low = thresholds.weighing, min(thresholds.floor, FLOOR)
+    regions = find_regions(prediction, pixel_threshold=thresholds.pixel, floor=low, least=low, weighing=weighing)
+    defects = [region.defect for region in regions]
+    if weighing.floor(low) < weighing.floor(thresholds.floor):
+        scores = _own_scores(regions, prediction.total(), weighing)
+        defects = [d.model_copy(update={"score": score}) for d, score in zip(defects, scores, strict=True)]
+    return around(defects, classes)
+
+
+def _own_scores(regions: Sequence[Region], total: ScoreMap, weighing: Weighing) -> list[float]:
+    labels = np.zeros(total.values.shape, np.int32)
+    for number, region in enumerate(regions, 1):
+        x, y, w, h = region.defect.bbox
+        labels[y : y + h, x : x + w][region.mask > 0] = number
+    return [float(score) for score in weighing.regions(total, labels, len(regions) + 1)[1:]]
+
+
+def _regions(
+    prediction: Prediction, truth: Truth | None, label: Boxes | None, thresholds: Thresholds, classes: Sequence[str]
+) -> Counted:
+    if truth is None and label is None:
+        return Counted()
+    regions = reported(prediction, thresholds)
+    matches = () if truth is None else match_classes(regions, truth, classes)
+    if label is None:
+        return Counted(matches)
+    boxes = around([region.defect for region in regions], classes)
+    every = boxes_of_regions(prediction, thresholds, classes)
+    return Counted(matches, match_boxes(label, boxes, len(classes)), (label, every))
+
+
+def _boxes(
+    prediction: Prediction, truth: Truth | None, label: Boxes | None, thresholds: Thresholds, classes: Sequence[str]
+) -> Counted:
+    del truth  # a box is judged by boxes
+    if label is None:
+        return Counted()
+    every = found(prediction.boxes, classes)
+    matches = match_boxes(label, every.kept(every.scores >= thresholds.image), len(classes))
+    return Counted(matches, matches, (label, every))
+
+
+def _nothing(*_: object) -> Counted:
+    """A classifier tells what an image is, and counts no defects."""
+    return Counted()
+
+
+Count = Callable[[Prediction, Truth | None, Boxes | None, Thresholds, Sequence[str]], Counted]
+
+COUNTS: dict[Task, Count] = {Task.SEGMENT: _regions, Task.DETECT: _boxes, Task.CLASSIFY: _nothing}
+"""Task → how its defects are counted, given masks and boxes of the label where they are known."""

@@ -3,51 +3,47 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from onspec.decision.judge import judge
+from onspec.decision.tasks import image_scores
 from onspec.decision.thresholds import Thresholds
-from onspec.domain import Decision, ScoreMap, Verdict
-from onspec.evaluation.detection import match, reported
-from onspec.evaluation.metrics import (
-    ClassFigures,
-    Images,
-    Metrics,
-    detection_figures,
-    image_figures,
-    part_figures,
-    pixel_figures,
-)
-from onspec.evaluation.region_overlap import RegionOverlap
-from onspec.evaluation.results import ImageResult, Matches, Overlap, by_part
-
-Truth = NDArray[np.uint8]
-"""uint8 (K, H, W) of 0/1, one plane a class."""
+from onspec.domain import Decision, Prediction, Task, Verdict
+from onspec.evaluation.box_ranking import BoxPrecision, box_precision
+from onspec.evaluation.boxes import Boxes, Labelled, labelled
+from onspec.evaluation.classification import classification_figures, labelled_area, told, true_label
+from onspec.evaluation.detection import COUNTS
+from onspec.evaluation.figures import detection_figures, image_figures, part_figures
+from onspec.evaluation.metrics import ClassFigures, ClassificationFigures, Images, Metrics
+from onspec.evaluation.pixels import Outlined, PixelComparison, Truth
+from onspec.evaluation.ranking import average_precision
+from onspec.evaluation.results import ImageResult, by_part
 
 
 class Evaluator:
-    """Takes judged images in any order and keeps counts and histograms of them, never the maps.
+    """Takes judged images in any order and keeps counts, histograms and boxes of them, never the maps.
 
     `results` has one entry an image, in the order in which they came.
     """
 
-    def __init__(self, classes: Sequence[str], thresholds: Thresholds) -> None:
+    def __init__(self, classes: Sequence[str], thresholds: Thresholds, task: Task = Task.SEGMENT) -> None:
         self.classes = tuple(classes)
         self.thresholds = thresholds
+        self.task = task
         self.results: list[ImageResult] = []
-        self._region_overlap = tuple(RegionOverlap() for _ in self.classes)
-        self._good_marked: list[float] = []
+        self._pixels = PixelComparison(len(self.classes), thresholds.pixel)
 
     def add(
         self,
         name: str,
         part: str,
         defective: bool,
-        maps: Sequence[ScoreMap],
+        prediction: Prediction,
         truth: Truth | None,
         *,
         decision: Decision | None = None,
         ms: float | None = None,
+        cls: str | None = None,
+        boxes: Labelled | None = None,
     ) -> None:
         """Count one image.
 
@@ -56,46 +52,53 @@ class Evaluator:
                 defective image says nothing about where the defect is, and is taken as `None`.
             decision: what the recipe with its rules said; without one, the thresholds alone decide.
             ms: wall time that the inspection took.
+            cls: the class of a label that is about the whole image.
+            boxes: where its defects are; `None`, or none on a defective image, where nobody knows.
 
         Raises:
-            ValueError: maps or truth that do not fit the classes or each other, or a good image with a defect.
+            ValueError: maps or labels that do not fit the classes or each other, or a good image with a defect.
         """
-        known = self._checked(name, defective, maps, truth)
-        decision = decision or judge(maps, self.thresholds)
-        result = ImageResult(
-            name=name,
-            part=part,
-            defective=defective,
-            verdict=decision.verdict,
-            score=decision.score,
-            located=known is not None,
-            overlap=() if known is None else tuple(self._overlap(m, t) for m, t in zip(maps, known, strict=True)),
-            matches=() if known is None else tuple(self._matches(m, t) for m, t in zip(maps, known, strict=True)),
-            defects=len(decision.defects),
-            area_px=sum(defect.area_px for defect in decision.defects),
-            ms=ms,
+        known = self._checked(name, defective, prediction, truth)
+        label = self._checked_boxes(name, defective, boxes)
+        decision = decision or judge(prediction, self.thresholds, task=self.task)
+        scores = decision.class_scores or image_scores(prediction, self.thresholds, self.task).classes
+        seen = self._outlined(defective, prediction, known)
+        counted = COUNTS[self.task](prediction, known, label, self.thresholds, self.classes)
+        self.results.append(
+            ImageResult(
+                name=name,
+                part=part,
+                defective=defective,
+                verdict=decision.verdict,
+                score=decision.score,
+                cls=told(decision.score, scores, self.thresholds.image),
+                true_cls=true_label(defective, cls, known, label, self.classes),
+                class_scores=tuple(scores[cls] for cls in self.classes),
+                present=self._present(defective, cls, known, label),
+                located=seen.located,
+                pixels=seen.pixels,
+                overlap=seen.overlap,
+                boundary_f1=seen.boundary_f1,
+                matches=counted.matches,
+                box_matches=counted.box_matches,
+                boxes=counted.boxes,
+                defects=len(decision.defects),
+                area_px=sum(defect.area_px for defect in decision.defects),
+                ms=ms,
+            )
         )
-        if known is not None:
-            for counts, score_map, plane in zip(self._region_overlap, maps, known, strict=True):
-                counts.add(score_map, plane)
-        if not defective:
-            self._good_marked.append(result.pixels.fp / sum(m.values.size for m in maps))
-        self.results.append(result)
 
     def add_error(self, name: str, part: str, defective: bool, error: str, *, ms: float | None = None) -> None:
         """Count an image that could not be judged, or whose label could not be read. It is never OK."""
         self.results.append(ImageResult(name, part, defective, Verdict.ERROR, None, ms=ms, error=error))
 
-    def metrics(self, task: str = "segment", split: str = "test", confidence: float = 0.95) -> Metrics:
+    def metrics(self, split: str = "test", confidence: float = 0.95) -> Metrics:
         """The figures over everything added so far; `confidence` is that of the intervals."""
         judged = [result for result in self.results if result.score is not None]
-        located = [result for result in judged if result.located]
         defective = sum(result.defective for result in judged)
-        together = RegionOverlap()
-        for counts in self._region_overlap:
-            together.merge(counts)
+        together, apart = box_precision([r.boxes for r in judged if r.boxes is not None], len(self.classes))
         return Metrics(
-            task=task,
+            task=self.task,
             split=split,
             images=Images(good=len(judged) - defective, defective=defective),
             errors=len(self.results) - len(judged),
@@ -103,28 +106,56 @@ class Evaluator:
             thresholds=self.thresholds,
             image=image_figures(judged, confidence),
             parts=part_figures(by_part(self.results), confidence),
-            pixel=pixel_figures([r.pixels for r in located], together.aupro(), self._good_marked),
-            detection=detection_figures([m for r in located for m in r.matches]),
-            per_class={cls: self._class_figures(index, located) for index, cls in enumerate(self.classes)},
+            pixel=self._pixels.figures([r for r in judged if r.located]),
+            detection=detection_figures(
+                [m for r in judged for m in r.matches], [m for r in judged for m in r.box_matches], together
+            ),
+            classification=self._classification(judged),
+            per_class={cls: self._class_figures(k, judged, apart[k]) for k, cls in enumerate(self.classes)},
         )
 
-    def _class_figures(self, index: int, located: Sequence[ImageResult]) -> ClassFigures:
-        aupro = self._region_overlap[index].aupro()
+    def _outlined(self, defective: bool, prediction: Prediction, truth: Truth | None) -> Outlined:
+        """Nothing for a detector, whose maps only show where it looked."""
+        if self.task == Task.DETECT:
+            return Outlined()
+        if not defective:
+            self._pixels.add_good(prediction)
+        return Outlined() if truth is None else self._pixels.add(prediction, truth)
+
+    def _classification(self, judged: Sequence[ImageResult]) -> ClassificationFigures:
+        if self.task != Task.CLASSIFY and len(self.classes) == 1:
+            return ClassificationFigures()
+        pairs = [(r.true_cls, r.cls) for r in judged if r.true_cls is not None and r.cls is not None]
+        return classification_figures(pairs, self.classes)
+
+    def _class_figures(self, index: int, judged: Sequence[ImageResult], boxes: BoxPrecision) -> ClassFigures:
+        versus = [r for r in judged if not r.defective or (r.present is not None and self.classes[index] in r.present)]
         return ClassFigures(
-            pixel=pixel_figures([r.overlap[index] for r in located], aupro),
-            detection=detection_figures([r.matches[index] for r in located]),
+            average_precision=average_precision(
+                np.array([r.defective for r in versus], bool),
+                np.array([r.class_scores[index] for r in versus], np.float64),
+            ),
+            pixel=self._pixels.class_figures(index, [r for r in judged if r.located]),
+            detection=detection_figures(
+                [r.matches[index] for r in judged if r.matches],
+                [r.box_matches[index] for r in judged if r.box_matches],
+                boxes,
+            ),
         )
 
-    def _overlap(self, score_map: ScoreMap, plane: Truth) -> Overlap:
-        marked, there = score_map.values >= self.thresholds.pixel, plane.astype(bool)
-        tp = int(np.count_nonzero(marked & there))
-        return Overlap(tp, int(np.count_nonzero(marked)) - tp, int(np.count_nonzero(there)) - tp)
+    def _present(
+        self, defective: bool, cls: str | None, truth: Truth | None, label: Boxes | None
+    ) -> frozenset[str] | None:
+        if not defective:
+            return frozenset()
+        if len(self.classes) == 1:
+            return frozenset(self.classes)
+        area = labelled_area(truth, label, len(self.classes))
+        return frozenset(c for c, px in zip(self.classes, area, strict=True) if px or c == cls) or None
 
-    def _matches(self, score_map: ScoreMap, plane: Truth) -> Matches:
-        return match(reported(score_map, self.thresholds), plane)
-
-    def _checked(self, name: str, defective: bool, maps: Sequence[ScoreMap], truth: Truth | None) -> Truth | None:
+    def _checked(self, name: str, defective: bool, prediction: Prediction, truth: Truth | None) -> Truth | None:
         """The truth as planes, `None` where nobody knows which pixels are defective."""
+        maps = prediction.maps
         if tuple(m.cls for m in maps) != self.classes:
             raise ValueError(f"{name}: maps of {[m.cls for m in maps]}; this evaluation is about {list(self.classes)}")
         shape = (len(maps), *maps[0].values.shape)
@@ -135,3 +166,14 @@ class Evaluator:
         if truth.any() and not defective:
             raise ValueError(f"{name}: is labelled good and its mask marks {int(truth.sum())} px as defective")
         return truth if truth.any() or not defective else None
+
+    def _checked_boxes(self, name: str, defective: bool, boxes: Labelled | None) -> Boxes | None:
+        """The labelled boxes, `None` where nobody knows of them."""
+        if boxes is None:
+            return None if defective else labelled((np.zeros((0, 4), np.float32), np.zeros(0, np.int64)))
+        label = labelled(boxes)
+        if len(label) and not defective:
+            raise ValueError(f"{name}: is labelled good and has {len(label)} boxes around defects")
+        if len(label) and not (label.classes.min() >= 0 and label.classes.max() < len(self.classes)):
+            raise ValueError(f"{name}: boxes of classes {sorted(set(label.classes.tolist()))} of {len(self.classes)}")
+        return label if len(label) or not defective else None

@@ -1,16 +1,8 @@
-"""`metrics.json`: figures made of counts. One that the data does not define is `null`."""
+"""`metrics.json`. A figure that the data does not define is `null`."""
 
-from collections import Counter
-from collections.abc import Sequence
-
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from onspec.decision.thresholds import Thresholds
-from onspec.domain import Verdict
-from onspec.evaluation.intervals import clopper_pearson
-from onspec.evaluation.ranking import auroc, average_precision, false_rejects_at_zero_escapes
-from onspec.evaluation.results import ImageResult, Matches, Overlap, PartResult
 
 
 class _Figures(BaseModel):
@@ -64,16 +56,22 @@ class PixelFigures(_Figures):
     aupro: float | None
     images: int = Field(description="defective images with a mask that is not empty")
     good_marked_share: float | None = Field(None, description="marked share of good images' pixels, mean")
+    iou_classes: float | None = Field(None, description="mean IoU over the labelled classes, images taken as one")
+    boundary_f1: float | None = Field(None, description="F1 of outlines within 2 px, mean; over all classes together")
 
 
 class DetectionFigures(_Figures):
-    """Defects as regions, at the operating point. Average precision of boxes needs the task `detect`."""
+    """Single defects at the operating point: as boxes for the task `detect`, else as regions.
+
+    The average precisions are those of boxes, and depend on no threshold.
+    """
 
     map_50: float | None = None
     map_50_95: float | None = None
     precision: float | None
     recall: float | None
     f1: float | None
+    f1_iou50: float | None = Field(None, description="F1 of boxes that overlap one to one by half or more")
     defects: int
     defects_found: int
     reported: int
@@ -81,16 +79,18 @@ class DetectionFigures(_Figures):
 
 
 class ClassificationFigures(_Figures):
-    """Which class an image was told to be; not defined for segmentation."""
+    """Which class an image was told to be; for classifiers, and where there are several classes of defects."""
 
     accuracy: float | None = None
     f1_macro: float | None = None
-    confusion: list[list[int]] | None = None
+    confusion: list[list[int]] | None = Field(None, description="images: rows are the truth, columns what was told")
+    classes: list[str] | None = Field(None, description="the labels of the confusion's rows and columns")
 
 
 class ClassFigures(_Figures):
     """One class of defects."""
 
+    average_precision: float | None = Field(None, description="of images with this class against good ones")
     pixel: PixelFigures
     detection: DetectionFigures
 
@@ -132,89 +132,3 @@ class Metrics(_Figures):
     def to_json(self) -> str:
         """`metrics.json`."""
         return self.model_dump_json(indent=2) + "\n"
-
-
-def rate(count: int, of: int, confidence: float) -> Rate:
-    """`count` of `of` with its interval."""
-    if of == 0:
-        return Rate(value=None, low=None, high=None, confidence=confidence)
-    low, high = clopper_pearson(count, of, confidence)
-    return Rate(value=count / of, low=low, high=high, confidence=confidence)
-
-
-def image_figures(results: Sequence[ImageResult], confidence: float) -> ImageFigures:
-    """Figures over the images that were judged."""
-    return ImageFigures.model_validate(_whole(results, confidence))
-
-
-def part_figures(parts: Sequence[PartResult], confidence: float) -> PartFigures:
-    """Figures over the parts that were judged."""
-    judged = Counter(part.defective for part in parts if part.score is not None)
-    return PartFigures.model_validate(
-        {
-            **_whole(parts, confidence),
-            "good": judged[False],
-            "defective": judged[True],
-            "errors": sum(part.verdict is Verdict.ERROR for part in parts),
-        }
-    )
-
-
-def _whole(results: Sequence[ImageResult] | Sequence[PartResult], confidence: float) -> dict[str, object]:
-    judged = [(r.defective, r.verdict, r.score) for r in results if r.score is not None]
-    defective = np.array([d for d, _, _ in judged], bool)
-    score = np.array([s for _, _, s in judged], np.float64)
-    counts = Counter((d, v) for d, v, _ in judged)
-    bad = int(defective.sum())
-    escapes, false_rejects = counts[True, Verdict.OK], counts[False, Verdict.NG]
-    return {
-        "average_precision": average_precision(defective, score),
-        "auroc": auroc(defective, score),
-        "escapes": escapes,
-        "false_rejects": false_rejects,
-        "reviews_good": counts[False, Verdict.REVIEW],
-        "reviews_defective": counts[True, Verdict.REVIEW],
-        "escape_rate": rate(escapes, bad, confidence),
-        "false_reject_rate": rate(false_rejects, len(judged) - bad, confidence),
-        "false_rejects_at_zero_escapes": false_rejects_at_zero_escapes(defective, score),
-    }
-
-
-def pixel_figures(overlaps: Sequence[Overlap], aupro: float | None, good_marked: Sequence[float] = ()) -> PixelFigures:
-    """Figures of per-image overlaps; those without a defective pixel are left out.
-
-    Args:
-        good_marked: marked share of each good image.
-    """
-    with_defect = [o for o in overlaps if o.dice is not None]
-    return PixelFigures(
-        dice=_mean([o.dice for o in with_defect if o.dice is not None]),
-        iou=_mean([o.iou for o in with_defect if o.iou is not None]),
-        dice_pooled=sum(with_defect, Overlap()).dice,
-        aupro=aupro,
-        images=len(with_defect),
-        good_marked_share=_mean(good_marked),
-    )
-
-
-def detection_figures(matches: Sequence[Matches]) -> DetectionFigures:
-    """Figures over all images; precision is `None` where nothing was reported, recall where nothing was there."""
-    total = sum(matches, Matches())
-    precision = total.right / total.predicted if total.predicted else None
-    recall = total.found / total.truth if total.truth else None
-    # Several reported regions may share one labelled defect, so F1 is made of precision and recall, not of counts.
-    both = (precision or 0.0) + (recall or 0.0)
-    f1 = 2 * (precision or 0.0) * (recall or 0.0) / both if both else 0.0
-    return DetectionFigures(
-        precision=precision,
-        recall=recall,
-        f1=f1 if total.predicted or total.truth else None,
-        defects=total.truth,
-        defects_found=total.found,
-        reported=total.predicted,
-        reported_right=total.right,
-    )
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return float(np.mean(values)) if len(values) else None

@@ -1,234 +1,248 @@
-"""The operating point: by least cost at the end of a training, or by a bound on the escape rate."""
+"""The operating point at the end of a training: what is chosen on validation images, by which rule."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from onspec.decision.tasks import Scores, image_scores
 from onspec.decision.thresholds import Thresholds
-from onspec.domain import EvidenceError, ScoreMap
-from onspec.evaluation.evidence import percent, rank_for
+from onspec.domain import Prediction, Task
+from onspec.evaluation.boxes import Labelled, found, labelled
+from onspec.evaluation.classification import classification_figures, told, true_label
+from onspec.evaluation.evidence import best_rate, parts_needed, percent
+from onspec.evaluation.gaps import Floats, least_cost_threshold, logit, middle, sigmoid
+from onspec.evaluation.observed import LEVELS, Finds, Outlines, Regions, allowed_pixel
 from onspec.evaluation.ranking import average_precision
-from onspec.evaluation.results import ImageResult, by_part
-from onspec.evaluation.score_bins import EDGES, histogram
-from onspec.imaging.regions import image_score
+from onspec.evaluation.score_bins import EDGES
 
-Floats = NDArray[np.float64]
 Truth = NDArray[np.uint8]
 
-_PIXEL_RANGE = (0.01, 0.99)
-"""Where the pixel threshold may lie: outside, a last bit of the network would move an outline."""
+SHARPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Among which a classifier's pooling is chosen, see `imaging.pooling`."""
 
-_NEAR_END = 1e-4
-"""Scores nearer to 0 or 1 than this count as equally sure when the middle of a gap is sought."""
+_LEAST_MARGIN = 0.5
+"""On the logit scale, over the highest score of good images where nothing else says how high a threshold has to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A value, and the rule that chose it as part of a sentence."""
+
+    value: float
+    rule: str
 
 
 class Chooser:
     """Collects what the choice of thresholds needs from validation images, never their maps.
 
-    Per image that is one score for each candidate window, and for a defective image its Dice at each threshold.
+    Per image that is one score for each candidate, for a defective image its Dice at each threshold, and the scores of
+    its boxes, or of its regions as long as no good image has come.
+
+    Args:
+        windows: candidates to segment with; one at least.
+        sharpness: candidates to classify with, `SHARPNESS` if not given; to segment, candidates beside the windows.
     """
 
-    def __init__(self, windows: Sequence[int]) -> None:
-        self._windows = tuple(windows)
-        self._scores: list[list[float]] = []
+    def __init__(
+        self, windows: Sequence[int], task: Task = Task.SEGMENT, sharpness: Sequence[float] | None = None
+    ) -> None:
+        self._task = task
+        self._settings = _settings(task, windows, sharpness)
+        self._scores: list[list[Scores]] = []
         self._defective: list[bool] = []
-        self._dice = np.zeros(len(EDGES))
-        self._dice_images = 0
+        self._labels: list[str | None] = []
+        self._classes: tuple[str, ...] = ()
+        self._outlines = Outlines()
+        self._regions = Regions(self._settings[0].window)
+        self._boxes = Finds()
 
-    def add(self, defective: bool, maps: Sequence[ScoreMap], truth: Truth | None) -> None:
-        """Count one image; `truth` is uint8 (K, H, W) of 0/1, `None` where nobody knows which pixels are defective."""
+    def add(
+        self,
+        defective: bool,
+        prediction: Prediction,
+        truth: Truth | None,
+        boxes: Labelled | None = None,
+        cls: str | None = None,
+    ) -> None:
+        """Count one image.
+
+        Args:
+            truth: uint8 (K, H, W) of 0/1, `None` where nobody knows which pixels are defective.
+            boxes: where its defects are, `None` where nobody knows.
+            cls: the class of a label that is about the whole image.
+        """
+        known = truth if truth is not None and truth.any() else None
+        label = None if boxes is None else labelled(boxes)
+        self._classes = tuple(m.cls for m in prediction.maps)
         self._defective.append(defective)
-        self._scores.append([max(image_score(m, window) for m in maps) for window in self._windows])
-        if defective and truth is not None and truth.any():
-            self._dice += _dice_by_threshold(maps, truth)
-            self._dice_images += 1
+        self._labels.append(true_label(defective, cls, known, label, self._classes))
+        self._scores.append([image_scores(prediction, setting, self._task) for setting in self._settings])
+        if label is not None and self._task == Task.DETECT:
+            self._boxes.add_boxes(found(prediction.boxes, self._classes), label)
+        if not defective:
+            self._regions.forget()
+        elif self._task != Task.DETECT:
+            self._add_outline(prediction, known)
+
+    def _add_outline(self, prediction: Prediction, truth: Truth | None) -> None:
+        total = prediction.total()
+        union = None if truth is None else np.logical_or.reduce(truth > 0, axis=0).astype(np.uint8)
+        self._outlines.add(total, union)
+        if union is not None and self._task == Task.SEGMENT:
+            self._regions.add(total, union)
 
     def choose(self, escape_cost: float = 20.0) -> Thresholds:
-        """The pixel threshold of best mean Dice over defective images, the window of best average precision, and the
-        image threshold of least cost, an escape being `escape_cost` times as dear as a false reject.
+        """The thresholds, with the rule and the figure behind each in their `basis`.
 
-        What the images leave open is decided for the widest gap between good and defective scores, and the threshold
-        is put in the middle of its gap on the logit scale, where it is least likely to be crossed.
+        The image threshold is that of least cost, an escape being `escape_cost` times as dear as a false reject. Where
+        every image is defective, cost would let it sink to nothing: then it is that of the best F1 of single defects.
+        Where none is, see `choose_from_good`. What the images leave open is decided for the widest gap between scores,
+        and the threshold is put in the middle of its gap on the logit scale, where it is least likely to be crossed.
 
         Raises:
             ValueError: no image was added.
         """
         if not self._defective:
             raise ValueError("Chooser needs at least one image; add validation images first")
-        defective, scores = np.array(self._defective), np.array(self._scores, np.float64)
-        pixel, dice = self._pixel()
-        index = _best_window(defective, scores)
-        image = least_cost_threshold(defective, scores[:, index], escape_cost)
-        rejected = scores[:, index] >= image
-        escapes, false_rejects = int((defective & ~rejected).sum()), int((~defective & rejected).sum())
-        ap = average_precision(defective, scores[:, index])
+        if not any(self._defective):
+            return self.choose_from_good()
+        index, setting = self._setting(escape_cost)
+        score, defective = self._column(index), np.array(self._defective)
+        place, pixel = self._pixel()
+        image = self._by_f1(place) if defective.all() else None
+        if image is None:
+            image = self._by_cost(score, escape_cost)
+        rejected = score >= image.value
+        outcome = f"escapes: {(defective & ~rejected).sum()}, false rejects: {(~defective & rejected).sum()}"
+        basis = f"{self._images()}: image {image.rule} ({outcome}){setting}{pixel.rule}"
+        return self._thresholds(index, image.value, pixel.value, basis)
+
+    def choose_from_good(self, max_false_reject_rate: float = 0.01, confidence: float = 0.95) -> Thresholds:
+        """Thresholds where no defective image is known: over every score that a good part was seen to have.
+
+        The image threshold lies over the highest score by a margin on the logit scale: the standard deviation of the
+        scores there, but at least 0.5. Of what it rejects falsely the good images bound a share (an exact, one-sided
+        bound, as that of Clopper and Pearson; it holds although they chose the threshold, as for `evidence`); what
+        escapes nobody knows. The `basis` says both.
+
+        Raises:
+            ValueError: there are defective images, or none at all.
+        """
+        if any(self._defective) or not self._defective:
+            raise ValueError(f"takes good images alone; got {sum(self._defective)} defective of {len(self._defective)}")
+        score = self._column(0)
+        margin = max(_LEAST_MARGIN, float(np.std([logit(s) for s in score])))
+        image = _over(float(score.max()), margin)
+        n = len(score)
+        needed = parts_needed(max_false_reject_rate, confidence)
+        more = "" if n >= needed else f" (to bound {percent(max_false_reject_rate)} takes {needed} of them)"
         basis = (
-            f"on {int((~defective).sum())} good and {int(defective.sum())} defective validation images: image by least "
-            f"cost, an escape {escape_cost:g} times as dear as a false reject (escapes: {escapes}, false rejects: "
-            f"{false_rejects}); window by best average precision ({_shown(ap, 4)}); pixel by best mean Dice "
-            f"({_shown(dice, 3)})"
+            f"{self._images()}: no defective part was there to choose on, so nothing is known about escapes; image by "
+            f"the highest score of a good image ({score.max():.4g}) and a margin of {margin:.2g} on the logit scale, "
+            f"so that with {percent(confidence)} confidence at most {100 * best_rate(n, confidence):.2g} % of good "
+            f"images are rejected falsely{more}"
         )
-        return Thresholds(image=image, pixel=pixel, window=self._windows[index], basis=basis)
+        if self._task == Task.SEGMENT:  # there, an image's score is that of pixels
+            return self._thresholds(0, image, allowed_pixel(image), f"{basis}; pixel as image")
+        return self._thresholds(0, image, 0.5, basis)
 
-    def _pixel(self) -> tuple[float, float | None]:
-        if not self._dice_images:
-            return 0.5, None
-        lowest, highest = _PIXEL_RANGE
-        allowed = np.arange(np.searchsorted(EDGES, lowest), np.searchsorted(EDGES, highest, "right"))
-        mean = self._dice[allowed] / self._dice_images
-        best = np.flatnonzero(mean >= mean.max() - 1e-9)
-        run = max(np.split(best, np.flatnonzero(np.diff(best) > 1) + 1), key=len)  # the middle of the widest plateau
-        return float(EDGES[allowed[run[len(run) // 2]]]), float(mean.max())
+    def _thresholds(self, index: int, image: float, pixel: float, basis: str) -> Thresholds:
+        chosen = self._settings[index].model_dump() | {"image": image, "pixel": pixel, "basis": basis}
+        return Thresholds.model_validate(chosen)
 
+    def _images(self) -> str:
+        bad = sum(self._defective)
+        return f"on {len(self._defective) - bad} good and {bad} defective validation images"
 
-def _dice_by_threshold(maps: Sequence[ScoreMap], truth: Truth) -> Floats:
-    """Dice over all classes at each of EDGES."""
-    marked, hit = np.zeros(len(EDGES), np.int64), np.zeros(len(EDGES), np.int64)
-    for score_map, plane in zip(maps, truth, strict=True):
-        marked += histogram(score_map.values)
-        hit += histogram(score_map.values[plane > 0])
-    at_least = np.stack([marked, hit])[:, ::-1].cumsum(axis=1)[:, ::-1]
-    return np.asarray(2.0 * at_least[1] / (at_least[0] + int(np.count_nonzero(truth))), np.float64)
+    def _column(self, index: int) -> Floats:
+        return np.array([scores[index].image for scores in self._scores], np.float64)
 
+    def _by_cost(self, score: Floats, escape_cost: float) -> _Chosen:
+        rule = f"by least cost, an escape {escape_cost:g} times as dear as a false reject"
+        return _Chosen(least_cost_threshold(np.array(self._defective), score, escape_cost), rule)
 
-def _best_window(defective: NDArray[np.bool_], scores: Floats) -> int:
-    """The column of best average precision; equal ones differ by the gap between good and defective scores."""
+    def _by_f1(self, place: int | None) -> _Chosen | None:
+        """`None` where single defects say nothing about it."""
+        if self._task == Task.DETECT:
+            best, what = self._boxes.best(), "boxes that overlap a label by half"
+        else:
+            best = None if place is None or self._task == Task.CLASSIFY else self._regions.best(place)
+            what = "marked regions"
+        if best is None:
+            return None
+        return _Chosen(best[0], f"by best F1 of {what} ({best[1]:.3f}), as no good part could be rejected falsely")
 
-    def merit(index: int) -> tuple[float, float]:
-        column = scores[:, index]
-        if not defective.any() or defective.all():
-            return 0.0, 0.0
+    def _pixel(self) -> tuple[int | None, _Chosen]:
+        """The pixel threshold, and its place in EDGES where it was chosen there."""
+        if self._task == Task.DETECT:
+            return None, _Chosen(0.5, "")
+        best = self._outlines.best(LEVELS) if self._task == Task.SEGMENT and all(self._defective) else None
+        best = best or self._outlines.best()
+        if best is not None:
+            return best[0], _Chosen(float(EDGES[best[0]]), f"; pixel by best mean Dice ({best[1]:.3f})")
+        if self._task == Task.SEGMENT:
+            return None, _Chosen(0.5, "; pixel by best mean Dice (not defined)")
+        half = self._outlines.half_of_the_peaks()
+        return None, _Chosen(half, "; pixel at half of the median peak of defective images, as no label says where")
+
+    def _setting(self, escape_cost: float) -> tuple[int, str]:
+        """Place of the window or sharpness, and the rule; equal ones differ by the gap between good and defective."""
+        merits = [self._merit(index, escape_cost) for index in range(len(self._settings))]
+        index = max(range(len(merits)), key=lambda i: (*merits[i], -i))
+        if self._task == Task.DETECT:
+            return index, ""
+        if self._several():
+            f1 = self._f1_macro(index, escape_cost)
+            return index, f"; sharpness by best macro F1 ({_shown(f1, 3)})"
+        name = "sharpness" if self._settings[index].pooling == "odds" else "window"
+        ap = average_precision(np.array(self._defective), self._column(index))
+        return index, f"; {name} by best average precision ({_shown(ap, 4)})"
+
+    def _several(self) -> bool:
+        """Whether a classifier is to tell apart more than good and defective."""
+        return self._task == Task.CLASSIFY and len(self._classes) > 1
+
+    def _merit(self, index: int, escape_cost: float) -> tuple[float, float, float]:
+        defective, column = np.array(self._defective), self._column(index)
+        f1 = (self._f1_macro(index, escape_cost) or 0.0) if self._several() else 0.0
+        if defective.all():
+            return round(f1, 6), 0.0, 0.0
         ap = average_precision(defective, column) or 0.0
-        gap = _logit(float(column[defective].min())) - _logit(float(column[~defective].max()))
-        return round(ap, 6), round(gap, 6)
+        gap = logit(float(column[defective].min())) - logit(float(column[~defective].max()))
+        return round(f1, 6), round(ap, 6), round(gap, 6)
 
-    return max(range(scores.shape[1]), key=lambda index: (*merit(index), -index))
-
-
-def least_cost_threshold(defective: NDArray[np.bool_], score: Floats, escape_cost: float) -> float:
-    """The threshold of least `escape_cost`·escapes + false rejects; of equal ones, the middle of the widest gap."""
-    levels = np.unique(score)
-    bad = np.searchsorted(np.sort(score[defective]), levels, "left")  # escapes with the threshold at each level
-    good = int((~defective).sum()) - np.searchsorted(np.sort(score[~defective]), levels, "left")
-    cost = np.append(escape_cost * bad + good, escape_cost * int(defective.sum()))  # the last: over all scores
-    borders = np.concatenate([[0.0], levels, [1.0]])
-    # A threshold of 0 would reject every part and one over 1 none; between 0 and 1 there is always a gap.
-    edges = zip(cost, borders[:-1], borders[1:], strict=True)
-    gaps = [(float(c), float(low), float(high)) for c, low, high in edges if low < high]
-    least = min(gaps)[0]
-    widest = max((gap for gap in gaps if gap[0] <= least + 1e-9), key=lambda gap: _logit(gap[2]) - _logit(gap[1]))
-    return middle(widest[1], widest[2])
+    def _f1_macro(self, index: int, escape_cost: float) -> float | None:
+        column = self._column(index)
+        threshold = least_cost_threshold(np.array(self._defective), column, escape_cost)
+        pairs = [
+            (label, told(scores[index].image, scores[index].classes, threshold))
+            for label, scores in zip(self._labels, self._scores, strict=True)
+            if label is not None
+        ]
+        return classification_figures(pairs, self._classes).f1_macro
 
 
-def middle(low: float, high: float) -> float:
-    """A threshold t with low < t ≤ high, in the middle of the two on the logit scale, with as few digits as do.
-
-    Raises:
-        ValueError: low is not under high, or they do not lie in [0, 1].
-    """
-    if not 0 <= low < high <= 1:
-        raise ValueError(f"needs 0 <= low < high <= 1; got {low} and {high}")
-    exact = 1.0 / (1.0 + math.exp(-(_logit(low) + _logit(high)) / 2.0))
-    if not low < exact <= high:  # both lie nearer to 0 or to 1 than _NEAR_END
-        exact = low + (high - low) / 2.0
-    for digits in range(3, 17):
-        rounded = float(f"{exact:.{digits}g}")
-        if low < rounded <= high and abs(rounded - exact) <= 0.25 * min(exact - low, high - exact):
-            return rounded
-    return exact
-
-
-def _logit(score: float) -> float:
-    p = min(max(score, _NEAR_END), 1.0 - _NEAR_END)
-    return math.log(p / (1.0 - p))
-
-
-@dataclass(frozen=True, slots=True)
-class Bounded:
-    """A threshold whose escape rate is bounded, and what it costs on the same parts.
-
-    Attributes:
-        image: the image threshold.
-        parts: defective parts that were counted.
-        rank: the threshold lies at or under the score of the `rank`-th lowest of them.
-        escapes, false_rejects, good: parts at this threshold.
-    """
-
-    image: float
-    max_escape_rate: float
-    confidence: float
-    parts: int
-    rank: int
-    escapes: int
-    false_rejects: int
-    good: int
-
-    @property
-    def claim(self) -> str:
-        """What is claimed, as a sentence's beginning."""
-        rate, confidence = percent(self.max_escape_rate), percent(self.confidence)
-        return f"at most {rate} of defective parts escape, with {confidence} confidence"
-
-
-def bounded(results: Iterable[ImageResult], max_escape_rate: float, confidence: float) -> Bounded:
-    """The threshold with the fewest false rejects of those of which the parts prove that at most `max_escape_rate` of
-    all defective parts score under them; of equal ones that with the fewest escapes.
-
-    Parts are counted, not images: several images of one part are no independent evidence.
-
-    Raises:
-        EvidenceError: the defective parts are too few for the claim, or too many of them score 0.
-        UsageError: a claim that no data could support.
-    """
-    good, bad = part_scores(results)
-    rank = rank_for(len(bad), max_escape_rate, confidence)
-    limit = float(bad[rank - 1])
-    if limit <= 0.0:
-        raise EvidenceError(
-            f"The data cannot support an escape rate of at most {percent(max_escape_rate)} with "
-            f"{percent(confidence)} confidence: {int((bad <= 0).sum())} of {len(bad)} defective parts score 0, as a "
-            "surface without any sign of a defect does, so the threshold would reject every part; check their labels, "
-            "or train again with them"
-        )
-    image = middle(*_gap_under(limit, good, bad))
-    return Bounded(
-        image=image,
-        max_escape_rate=max_escape_rate,
-        confidence=confidence,
-        parts=len(bad),
-        rank=rank,
-        escapes=int((bad < image).sum()),
-        false_rejects=int((good >= image).sum()),
-        good=len(good),
+def _settings(task: Task, windows: Sequence[int], sharpness: Sequence[float] | None) -> tuple[Thresholds, ...]:
+    """What an image's score depends on beside the maps: one entry a candidate."""
+    if task == Task.DETECT:
+        return (Thresholds(),)
+    default, peaks = (SHARPNESS, ()) if task == Task.CLASSIFY else ((), windows)
+    odds = default if sharpness is None else sharpness
+    return (
+        *(Thresholds(window=window) for window in peaks),
+        *(Thresholds(pooling="odds", sharpness=value) for value in odds),
     )
 
 
-def _gap_under(limit: float, good: Floats, bad: Floats) -> tuple[float, float]:
-    """The gap in which a threshold of at most `limit` has the fewest false rejects, and then the fewest escapes.
-
-    It begins at the highest good score under the limit, and ends at the defective score that follows: a higher
-    threshold would let defective parts go and spare no good one. Without good parts it ends at the limit.
-    """
-    if len(good) == 0:
-        return float(bad[bad < limit].max(initial=0.0)), limit
-    low = float(good[good < limit].max(initial=0.0))
-    return low, float(bad[bad > low].min())
-
-
-def part_scores(results: Iterable[ImageResult]) -> tuple[Floats, Floats]:
-    """Scores of the good and of the defective parts, rising.
-
-    A part of which an image could not be judged is left out, whatever its other images say: to keep it only where they
-    reject it would prefer high scores.
-    """
-    results = list(results)
-    incomplete = {result.part for result in results if result.score is None}
-    parts = [part for part in by_part(results) if part.part not in incomplete]
-    good, bad = ([part.score or 0.0 for part in parts if part.defective is kind] for kind in (False, True))
-    return np.sort(np.array(good, np.float64)), np.sort(np.array(bad, np.float64))
+def _over(score: float, margin: float) -> float:
+    """A threshold over `score` by a margin on the logit scale; where there is no room, between it and 1."""
+    exact = sigmoid(logit(score) + margin)
+    rounded = float(f"{exact:.3g}")
+    if score < rounded <= 1 and score < exact:
+        return rounded
+    return middle(score, 1.0) if score < 1 else 1.0
 
 
 def _shown(figure: float | None, decimals: int) -> str:

@@ -23,34 +23,44 @@ _TICKS = (1e-6, 1e-4, 0.01, 0.1, 0.5, 0.9, 0.99, 0.9999, 1 - 1e-6)
 _TICK_TEXTS = ("0", "0.0001", "0.01", "0.1", "0.5", "0.9", "0.99", "0.9999", "1")
 
 
+_PALE = "#8fb3c6"
+
+_QUALITY = {
+    "dice_train": ("Dice, training", _PALE),
+    "recall_train": ("recall, training", _PALE),
+    "accuracy_train": ("accuracy, training", _PALE),
+    "val_dice": ("Dice, validation", GOOD),
+    "val_map_50": ("box AP at IoU 0.5, validation", GOOD),
+    "val_accuracy": ("accuracy, validation", GOOD),
+    "val_map_50_95": ("box AP at IoU 0.5 to 0.95, validation", DEFECTIVE),
+    "val_ap": ("image AP, validation", DEFECTIVE),
+}
+"""Figure in a run's curves.jsonl → its name and colour; a task has some of them."""
+
+
 def learning_curves(rows: Sequence[Mapping[str, Any]]) -> tuple[bytes, bytes]:
-    """Loss, and Dice with AP, over the steps, from the lines of a run's curves.jsonl.
+    """Loss, and the figures of the task, over the steps, from the lines of a run's curves.jsonl.
 
     Raises:
         MissingExtraError: matplotlib is not installed; so for every diagram.
     """
     loss, quality = _figure(4.4, 3.0), _figure(4.4, 3.0)
     _lines(loss, rows, {"loss": ("loss, training", GOOD)}).set_ylim(bottom=0)
-    series = {
-        "dice_train": ("Dice, training", "#8fb3c6"),
-        "val_dice": ("Dice, validation", GOOD),
-        "val_ap": ("AP, validation", DEFECTIVE),
-    }
-    _lines(quality, rows, series).set_ylim(-0.01, 1.03)
+    _lines(quality, rows, _QUALITY).set_ylim(-0.01, 1.03)
     return _svg(loss), _svg(quality)
 
 
 def score_histogram(good: Scores, defective: Scores, threshold: float) -> bytes:
-    """How many good and defective images have which score, one panel each, with the threshold through both.
+    """How many good and defective images have which score, a panel for each kind that there is, with the threshold.
 
     The axis is logit-like, log(s / (1 − s)), so that 0.99 and 0.9999 are apart, as they are for the network.
     """
-    figure = _figure(9.0, 3.6)
-    panels = figure.subplots(2, 1, sharex=True)
+    kinds = [(good, GOOD, "good"), (defective, DEFECTIVE, "defective")]
+    kinds = [kind for kind in kinds if len(kind[0])] or kinds
+    figure = _figure(9.0, 0.6 + 1.5 * len(kinds))
+    panels = np.atleast_1d(figure.subplots(len(kinds), 1, sharex=True))
     edges = np.linspace(_logit(_EDGE), _logit(1 - _EDGE), 57)
-    for axes, scores, colour, truth in zip(
-        panels, (good, defective), (GOOD, DEFECTIVE), ("good", "defective"), strict=True
-    ):
+    for axes, (scores, colour, truth) in zip(panels, kinds, strict=True):
         axes.hist(_logit(scores), bins=edges.tolist(), color=colour)
         axes.axvline(float(_logit(threshold)), color=MARK, linewidth=1.3)
         axes.set_ylabel("images")
@@ -65,9 +75,9 @@ def score_histogram(good: Scores, defective: Scores, threshold: float) -> bytes:
         high, (float(_logit(threshold)), 0.93), xycoords=("data", "axes fraction"), xytext=(5 if low else -5, 0),
         textcoords="offset points", ha="left" if low else "right", va="top", color=MARK,
     )  # fmt: skip
-    panels[1].set_xticks([float(_logit(tick)) for tick in _TICKS], _TICK_TEXTS)
-    panels[1].set_xlim(edges[0] - 0.3, edges[-1] + 0.3)
-    panels[1].set_xlabel("score (from the line on: NG)")
+    panels[-1].set_xticks([float(_logit(tick)) for tick in _TICKS], _TICK_TEXTS)
+    panels[-1].set_xlim(edges[0] - 0.3, edges[-1] + 0.3)
+    panels[-1].set_xlabel("score (from the line on: NG)")
     return _svg(figure)
 
 

@@ -24,7 +24,7 @@ class RegionOverlap:
         self._count = 0
 
     def add(self, score_map: ScoreMap, truth: Mask) -> None:
-        """Count one class of one image; `truth` is uint8 (H, W) of 0/1."""
+        """Count one image; `truth` is uint8 (H, W) of 0/1."""
         bins = bin_of(score_map.values)
         inside = truth.astype(bool)
         self._good += np.bincount(bins[~inside], minlength=BINS)
@@ -34,12 +34,6 @@ class RegionOverlap:
             shares = 1.0 / np.bincount(region, minlength=count)[region]
             self._defects += np.bincount(bins[inside], weights=shares, minlength=BINS)
             self._count += count - 1
-
-    def merge(self, other: "RegionOverlap") -> None:
-        """Take in the counts of another class."""
-        self._good += other._good
-        self._defects += other._defects
-        self._count += other._count
 
     def aupro(self, limit: float = 0.3) -> float | None:
         """AUPRO in [0, 1]; `None` without a labelled defect or without a good pixel."""

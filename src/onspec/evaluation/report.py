@@ -9,14 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from onspec.domain import MissingExtraError
+from onspec.domain import MissingExtraError, Task
+from onspec.domain.verdict import GOOD
 from onspec.evaluation import gallery, plots
-from onspec.evaluation.metrics import Metrics, Rate
-from onspec.evaluation.results import ImageResult
+from onspec.evaluation.metrics import Metrics
+from onspec.evaluation.results import ImageResult, Matches
+from onspec.evaluation.tables import class_table, confusion_table
+from onspec.evaluation.tiles import tiles
+from onspec.evaluation.wording import number, score_text
 from onspec.imaging.writing import write_bytes
 
 Picture = Callable[[ImageResult], bytes | None]
-"""Makes the JPEG of one result's image, see `gallery.draw`; `None` where it cannot."""
+"""Makes the JPEG of one result's image, see `pictures.draw`; `None` where it cannot."""
+
+_KEYS = {
+    Task.SEGMENT: "marked by the recipe",
+    Task.DETECT: "boxes of the recipe",
+    Task.CLASSIFY: "heat: where the recipe saw a defect",
+}
+"""What is drawn in red."""
 
 _MOST_ERRORS = 20
 
@@ -38,16 +49,6 @@ class ReportInput:
     curves: Sequence[Mapping[str, Any]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A figure in large type with its name and what has to be known about it; `level` is ok, bad, wide or empty."""
-
-    name: str
-    figure: str
-    note: str
-    level: str = ""
-
-
 def write_report(out: Path, given: ReportInput) -> None:
     """Write the report as one HTML file.
 
@@ -67,74 +68,21 @@ def render(given: ReportInput) -> str:
     source = files("onspec.evaluation").joinpath("report.html.j2").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     errors = [result for result in given.results if result.score is None]
+    confusion = confusion_table(given.metrics.classification, given.results)
     return environment.from_string(source).render(
         name=given.name,
         metrics=given.metrics,
         tiles=[replace(tile, note=tile.note.replace(" %", "\u00a0%")) for tile in tiles(given.metrics)],
+        number=number,
         diagrams=_diagrams(given),
+        confusion=confusion,
+        classes=class_table(given.metrics, confusion),
+        key=_KEYS[Task(given.metrics.task)],
         groups=_groups(given),
         errors=errors[:_MOST_ERRORS],
         more_errors=len(errors) - _MOST_ERRORS,
         provenance=_provenance(given.metrics),
     )
-
-
-def tiles(metrics: Metrics) -> list[Tile]:
-    """The figures that matter, in the order in which they matter."""
-    images, image, pixel, found = metrics.images, metrics.image, metrics.pixel, metrics.detection
-    regions = f"{found.reported_right} of {found.reported} marked regions lie on a label; region F1 {number(found.f1)}"
-    errors = f"; {metrics.errors} could not be judged" if metrics.errors else ""
-    ranked = f"1 would rank every defective image above every good one; AUROC {number(image.auroc)}"
-    outlined = f"mean over {pixel.images} defective images; IoU {number(pixel.iou)}, AUPRO {number(pixel.aupro)}"
-    basis = metrics.thresholds.basis or "how it was chosen is not recorded"
-    escapes = _share(image.escape_rate, image.reviews_defective)
-    rejects = _share(image.false_reject_rate, image.reviews_good)
-    return [
-        Tile("Escapes", f"{image.escapes} of {images.defective}", escapes, _level(image.escapes)),
-        Tile("False rejects", f"{image.false_rejects} of {images.good}", rejects, _level(image.false_rejects)),
-        Tile(
-            "Images", f"{images.good + images.defective}",
-            f"{images.good} good and {images.defective} defective judged{errors}", "bad" if metrics.errors else "",
-        ),
-        Tile("Image AP", number(image.average_precision), ranked),
-        Tile("Dice", number(pixel.dice), outlined),
-        Tile("Defects found", f"{found.defects_found} of {found.defects}", regions),
-        Tile("Threshold", f"{metrics.threshold:.4g}", basis, "wide"),
-    ]  # fmt: skip
-
-
-def number(value: float | None) -> str:
-    """Three decimals; what is not 1 never reads as 1, and what is not defined says so."""
-    if value is None:
-        return "n/a"
-    return ">0.999" if 0.9995 <= value < 1 else f"{value:.3f}"
-
-
-def percent(share: float) -> str:
-    """`13.2 %`: one decimal, three where one would read 0."""
-    value = share * 100
-    return "0 %" if share == 0 else f"{value:.1f} %" if value >= 0.1 else f"{value:.3f} %"
-
-
-def score_text(score: float) -> str:
-    """Four decimals; what is not 0 or 1 never reads as such."""
-    if 0.99995 <= score < 1:
-        return ">0.9999"
-    return "<0.0001" if 0 < score < 0.00005 else f"{score:.4f}"
-
-
-def _share(rate: Rate, reviews: int) -> str:
-    if rate.value is None or rate.low is None or rate.high is None:
-        return "not defined: there was none to judge"
-    review = f"; {reviews} more to review" if reviews else ""
-    span = f"{percent(rate.low)} and {percent(rate.high)}"
-    return (
-        f"{percent(rate.value)}; with {rate.confidence * 100:g} % confidence the true rate lies between {span}{review}"
-    )
-
-
-def _level(wrong: int) -> str:
-    return "bad" if wrong else "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +103,8 @@ def _diagrams(given: ReportInput) -> dict[str, Diagram]:
     if given.curves:
         diagrams["curves"] = Diagram(
             "Learning curves",
-            "How loss fell and Dice rose while the network was trained. Validation images were not trained on; a gap "
-            "that opens between training and validation means too few or too uniform training images.",
+            "How the loss fell and the figures rose while the network was trained. Validation images were not trained "
+            "on; a gap that opens between training and validation means too few or too uniform training images.",
             tuple(_address(svg, "svg+xml") for svg in plots.learning_curves(given.curves)),
         )
     if judged:
@@ -187,18 +135,33 @@ class _Figure:
 
 
 def _groups(given: ReportInput) -> list[tuple[gallery.Group, list[_Figure]]]:
-    return [
-        (group, [_figure(result, given.picture) for result in group.results]) for group in gallery.choose(given.results)
-    ]
+    groups = gallery.choose(given.results, Task(given.metrics.task))
+    return [(group, [_figure(result, given) for result in group.results]) for group in groups]
 
 
-def _figure(result: ImageResult, make: Picture) -> _Figure:
-    data = make(result)
-    told = "not judged" if result.score is None else f"{result.verdict}, score {score_text(result.score)}"
-    caption = f"{'defective' if result.defective else 'good'}, {told}"
-    if result.dice is not None:
-        caption += f", Dice {result.dice:.2f}"
-    return _Figure(result.name, caption, None if data is None else _address(data, "jpeg"))
+def _figure(result: ImageResult, given: ReportInput) -> _Figure:
+    data = given.picture(result)
+    return _Figure(result.name, caption(result, given.metrics), None if data is None else _address(data, "jpeg"))
+
+
+def caption(result: ImageResult, metrics: Metrics) -> str:
+    """`scratch, NG as dent, score 0.9713, Dice 0.81`: what the image is, what was said of it, and how well."""
+    task, several = Task(metrics.task), len(metrics.per_class) > 1
+    truth, told = "defective" if result.defective else GOOD, str(result.verdict)
+    if several and task is not Task.DETECT:  # a detector names each box
+        truth = result.true_cls or truth
+        told += f" as {result.cls}" if result.cls not in (None, GOOD) else ""
+    parts = [truth, told if result.score is not None else "not judged"]
+    if result.score is not None:
+        parts.append(f"score {score_text(result.score)}")
+    if task is Task.DETECT and result.box_matches:
+        boxes = sum(result.box_matches, Matches())
+        wrong = boxes.predicted - boxes.right
+        parts.append(f"{boxes.found} of {boxes.truth} defects found")
+        parts += [f"{wrong} wrong box{'' if wrong == 1 else 'es'}"] if wrong else []
+    if task is Task.SEGMENT and result.dice is not None:
+        parts.append(f"Dice {result.dice:.2f}")
+    return ", ".join(parts)
 
 
 def _address(data: bytes, kind: str) -> str:
@@ -215,10 +178,19 @@ def _provenance(metrics: Metrics) -> dict[str, str]:
         "Data set": f"{known.data} (layout {known.layout})",
         "Data fingerprint": known.fingerprint,
         "Split": f"{metrics.split}; {known.split_from}",
-        "Thresholds": f"image {metrics.thresholds.image:.4g}, pixel {metrics.thresholds.pixel:.4g}, "
-        f"window {metrics.thresholds.window} px",
+        "Thresholds": _thresholds(metrics),
         "Engine": known.engine,
         "Evaluated": f"{known.created}, in {known.seconds:.1f} s",
         "Command": known.command,
         "Versions": ", ".join([f"onspec {known.onspec}", *(f"{k} {v}" for k, v in known.versions.items())]),
     }
+
+
+def _thresholds(metrics: Metrics) -> str:
+    """Those that the task has."""
+    used, task = metrics.thresholds, Task(metrics.task)
+    shown = [f"image {used.image:.4g}"]
+    if task is not Task.DETECT:
+        shown.append(f"pixel {used.pixel:.4g}")
+        shown.append(f"sharpness {used.sharpness:g}" if used.pooling == "odds" else f"window {used.window} px")
+    return ", ".join(shown)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from onspec.domain import Verdict
+from onspec.evaluation.boxes import Boxes
 
 _WORST_FIRST = (Verdict.NG, Verdict.ERROR, Verdict.REVIEW, Verdict.OK)
 
@@ -48,6 +49,24 @@ class Matches:
             self.right + other.right,
         )
 
+    @property
+    def precision(self) -> float | None:
+        """The share of the reports that are right; `None` where nothing was reported."""
+        return self.right / self.predicted if self.predicted else None
+
+    @property
+    def recall(self) -> float | None:
+        """The share of the defects that were found; `None` where there is none."""
+        return self.found / self.truth if self.truth else None
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall, not of counts: several reports may share one labelled defect."""
+        if not (self.predicted or self.truth):
+            return None
+        precision, recall = self.precision or 0.0, self.recall or 0.0
+        return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class ImageResult:
@@ -56,9 +75,16 @@ class ImageResult:
     Attributes:
         verdict: at the thresholds and rules of the recipe; ERROR where the image could not be judged.
         score: the image's defect score; `None` on ERROR.
+        cls, true_cls: what it was told to be and what it is: good, or a class; `None` where that is not known.
+        class_scores: the image's score for each class.
+        present: the classes that are labelled on it; `None` where nobody knows.
         located: it is known which pixels are defective (for a good image: none is).
+        pixels: pixel counts of all classes together.
         overlap: pixel counts, one a class; empty where not located.
-        matches: defect counts, one a class; empty where not located.
+        boundary_f1: how well outlines agree, see `boundary`.
+        matches: defect counts by the rule of the task, one a class; empty where not known.
+        box_matches: counts of boxes that overlap one to one by half or more, one a class; empty where not known.
+        boxes: the labelled and the found boxes, also those under the threshold; `None` where not known.
         defects, area_px: how many defects were reported, and their area.
         ms: wall time of reading, inference and decision.
         error: the sentence of an ERROR.
@@ -69,9 +95,17 @@ class ImageResult:
     defective: bool
     verdict: Verdict
     score: float | None
+    cls: str | None = None
+    true_cls: str | None = None
+    class_scores: tuple[float, ...] = ()
+    present: frozenset[str] | None = None
     located: bool = False
+    pixels: Overlap = Overlap()
     overlap: tuple[Overlap, ...] = ()
+    boundary_f1: float | None = None
     matches: tuple[Matches, ...] = ()
+    box_matches: tuple[Matches, ...] = ()
+    boxes: tuple[Boxes, Boxes] | None = None
     defects: int = 0
     area_px: int = 0
     ms: float | None = None
@@ -83,11 +117,6 @@ class ImageResult:
             raise ValueError(f"{self.name}: verdict {self.verdict} with score {self.score}; only an ERROR has none")
 
     @property
-    def pixels(self) -> Overlap:
-        """Pixel counts over all classes."""
-        return sum(self.overlap, Overlap())
-
-    @property
     def dice(self) -> float | None:
         """Dice over all classes; `None` unless the image is defective and it is known where."""
         return self.pixels.dice
@@ -96,6 +125,11 @@ class ImageResult:
     def iou(self) -> float | None:
         """IoU over all classes; `None` as for `dice`."""
         return self.pixels.iou
+
+    @property
+    def box_f1(self) -> float | None:
+        """F1 of the image's boxes over all classes; `None` where no box is known or there is none."""
+        return sum(self.box_matches, Matches()).f1
 
 
 @dataclass(frozen=True, slots=True)

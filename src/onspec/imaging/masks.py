@@ -15,6 +15,8 @@ from onspec.imaging.reading import Image, decode_raw
 _FEW = 8
 """A colour label with no more levels than this holds one colour a class; with more, it has blended edges."""
 
+_JPEG = b"\xff\xd8\xff"
+
 Mask = NDArray[np.uint8]
 """uint8 (H, W): 1 where the class is, 0 elsewhere."""
 
@@ -45,9 +47,9 @@ def decode_label(data: bytes, name: str) -> tuple[Mask, Image]:
     if ground is not None and raw.ndim == 3:
         return np.any(raw[..., :3] != ground, axis=2).astype(np.uint8), raw
     gray = _one_channel(raw)
-    if data.startswith(b"\xff\xd8\xff"):  # a JPEG's ringing must not pass for codes
+    if data.startswith(_JPEG):  # a JPEG's ringing must not pass for codes
         return (gray > int(np.iinfo(gray.dtype).max) // 2).astype(np.uint8), raw
-    coloured = raw.ndim == 3 and _is_coloured(raw) and len(np.unique(gray)) <= _FEW
+    coloured = is_coloured(raw) and len(np.unique(gray)) <= _FEW
     return ((gray > 0).astype(np.uint8) if coloured else binarise(gray)), raw
 
 
@@ -55,14 +57,37 @@ def decode_codes(data: bytes, name: str) -> Image:
     """A label image that holds several classes, as the codes (H, W) that stand in it: gray values or palette indices.
 
     Raises:
-        LabelError: it cannot be decoded, or is a picture of colours, which are no codes.
+        LabelError: it cannot be decoded, or is a picture whose values are no codes (see `codes_in`).
     """
     raw = decode_raw(data)
     if raw is None:
         raise LabelError(f"{name}: label image cannot be decoded; export it again as PNG")
-    if raw.ndim == 3 and _is_coloured(raw):
-        raise LabelError(f"{name}: a label image in colours holds no class codes; export it as gray values 0, 1, 2 …")
-    return raw if raw.ndim == 2 else np.ascontiguousarray(raw[..., 0])
+    codes = codes_in(data, raw)
+    if codes is None:
+        raise LabelError(
+            f"{name}: a label image in colours holds no class codes; export it as PNG of gray values 0, 1, 2 …"
+        )
+    return codes
+
+
+def codes_in(data: bytes, raw: Image) -> Image | None:
+    """The gray values or palette indices (H, W) of a label file that was decoded to `raw`.
+
+    `None` where values are no codes: a JPEG, colours without a palette, what is drawn on a transparent ground. Of
+    palette entries with one colour the first is taken.
+    """
+    if data.startswith(_JPEG):
+        return None
+    if raw.ndim == 2:
+        return raw
+    palette = _palette(data)
+    if palette is not None:
+        colours, first = np.unique(packed(palette), return_index=True)
+        wanted = packed(raw)
+        found = np.minimum(np.searchsorted(colours, wanted), len(colours) - 1)
+        return first[found].astype(np.uint8) if np.array_equal(colours[found], wanted) else None
+    transparent = raw.shape[2] == 4 and int(raw[..., 3].min()) < int(np.iinfo(raw.dtype).max)
+    return None if transparent or is_coloured(raw) else np.ascontiguousarray(raw[..., 0])
 
 
 def binarise(gray: Image) -> Mask:
@@ -102,13 +127,20 @@ def _one_channel(raw: Image) -> Image:
     return np.ascontiguousarray(raw.max(axis=2))
 
 
-def _is_coloured(raw: Image) -> bool:
-    return any(not np.array_equal(raw[..., 0], raw[..., i]) for i in range(1, min(3, raw.shape[2])))
+def is_coloured(raw: Image) -> bool:
+    """Whether a picture has more than grays; an alpha channel is none."""
+    return raw.ndim == 3 and any(not np.array_equal(raw[..., 0], raw[..., i]) for i in range(1, min(3, raw.shape[2])))
 
 
 def _palette_ground(data: bytes) -> NDArray[np.uint8] | None:
-    """BGR of the first entry of a PNG's palette of colours (PNG specification, 11.2.3), which labelling tools give to
-    the background; `None` for other files, and for a palette of grays, which is a gray picture.
+    """BGR of the first entry of a palette of colours, which labelling tools give to the background."""
+    palette = _palette(data)
+    return None if palette is None else palette[0].copy()
+
+
+def _palette(data: bytes) -> NDArray[np.uint8] | None:
+    """A PNG's palette of colours (PNG specification, 11.2.3), uint8 (n, 3) BGR; `None` for other files, and for a
+    palette of grays, which is a gray picture.
     """
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) < 26 or data[25] != 3:
         return None
@@ -119,4 +151,10 @@ def _palette_ground(data: bytes) -> NDArray[np.uint8] | None:
     palette = np.frombuffer(data[at + 4 : at + 4 + size - size % 3], np.uint8).reshape(-1, 3)
     if len(palette) == 0 or not np.ptp(palette.astype(np.int16), axis=1).any():
         return None
-    return palette[0, ::-1].copy()
+    return palette[:, ::-1]
+
+
+def packed(colours: Image) -> NDArray[np.int32]:
+    """BGR on the last axis → one number a colour."""
+    blue, green, red = (colours[..., i].astype(np.int32) for i in range(3))
+    return blue | green << 8 | red << 16

@@ -1,4 +1,4 @@
-"""Image → network input, network output → score map. Training, evaluation and production all call exactly this."""
+"""Image → network input, network output → prediction. Training, evaluation and production all call exactly this."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from onspec.domain import ScoreMap, UnexpectedImageError
+from onspec.domain import Prediction, ScoreMap, Task, UnexpectedImageError
+from onspec.imaging.boxes import decode_boxes
 from onspec.imaging.reading import Image
 
 Tensor = NDArray[np.float32]
 Infer = Callable[[Tensor], Tensor]
-"""float32 (N, C, H, W) → float32 (N, K, H, W) scores in [0, 1]; H and W are multiples of the stride."""
+"""float32 (N, C, H, W) → float32 (N, P, H/c, W/c); H and W are multiples of the stride, c is the spec's cell.
+
+The first K of the P planes are class scores in [0, 1] that exclude each other. Then come, to tell touching objects
+apart, a plane of cores in [0, 1]; to detect, the distances from the cell's centre to the left, top, right and bottom
+edge of its box in working px (there the class scores need not exclude each other).
+"""
 
 GRAY_TOLERANCE = 3
 """A colour file holds a gray image when its channels differ by at most this many of 255 (JPEG's rounding)."""
@@ -54,6 +60,7 @@ class InputSpec(BaseModel):
         normalise: `range` maps the dtype's range to −1…1; `image` brings each image to mean 0, deviation 1 (exposure
             that varies from part to part); the statistics are those of the whole image, so tiles do not change them.
         stride: the network's input sides are multiples of this; the rest is mirrored and cut off again.
+        cell: side in working px of the square that one value of the output speaks for; a part of the stride.
         tile, halo: longest side run in one piece, and the overlap that makes tiles independent of their grid; both
             in working px and multiples of the stride. The halo must cover the network's reach.
     """
@@ -67,6 +74,7 @@ class InputSpec(BaseModel):
     scale: float = Field(1.0, gt=0, le=4)
     normalise: Literal["range", "image"] = "range"
     stride: int = Field(16, ge=1)
+    cell: int = Field(1, ge=1)
     tile: int = Field(2048, ge=64)
     halo: int = Field(256, ge=0)
 
@@ -77,6 +85,8 @@ class InputSpec(BaseModel):
                 f"tile and halo must be multiples of stride {self.stride}, and tile larger than two halos; "
                 f"got tile {self.tile}, halo {self.halo}"
             )
+        if self.stride % self.cell:
+            raise ValueError(f"cell must divide stride {self.stride}; got {self.cell}")
         return self
 
 
@@ -151,15 +161,21 @@ def normalised(image: Image, spec: InputSpec) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A padded network input (C, H, W) with what it takes to bring the output back."""
+    """A padded network input (C, H, W) with what it takes to bring the output back; sizes are (height, width)."""
 
     tensor: Tensor
     working: tuple[int, int]
     original: tuple[int, int]
+    cell: int = 1
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """How many cells it takes to cover the image, (down, across)."""
+        return -(-self.working[0] // self.cell), -(-self.working[1] // self.cell)
 
 
 def prepare(image: Image, spec: InputSpec, name: str = "image") -> Prepared:
-    """Image → padded float32 (C, H, W). Sizes in the result are (height, width).
+    """Image → padded float32 (C, H, W).
 
     Raises:
         UnexpectedImageError: see `conform`.
@@ -167,7 +183,7 @@ def prepare(image: Image, spec: InputSpec, name: str = "image") -> Prepared:
     fitting = conform(image, spec, name)
     tensor = normalised(fitting, spec)
     working = (tensor.shape[1], tensor.shape[2])
-    return Prepared(pad_to_stride(tensor, spec.stride), working, (image.shape[0], image.shape[1]))
+    return Prepared(pad_to_stride(tensor, spec.stride), working, (image.shape[0], image.shape[1]), spec.cell)
 
 
 def pad_to_stride(tensor: Tensor, stride: int) -> Tensor:
@@ -180,25 +196,66 @@ def pad_to_stride(tensor: Tensor, stride: int) -> Tensor:
 
 
 def restore(output: Tensor, prepared: Prepared, classes: tuple[str, ...]) -> tuple[ScoreMap, ...]:
-    """Network output (K, H, W) of the padded input → one score map a class in the original's pixels."""
+    """Score planes (K, H/c, W/c) of the padded input → one score map a class in the original's pixels."""
+    return tuple(_to_original(plane, cls, prepared) for cls, plane in zip(classes, output, strict=True))
+
+
+def _to_original(plane: Tensor, cls: str, prepared: Prepared) -> ScoreMap:
     height, width = prepared.working
-    maps = []
-    for cls, plane in zip(classes, output, strict=True):
-        values = plane[:height, :width]
-        if prepared.working != prepared.original:
-            values = cv2.resize(values, prepared.original[::-1], interpolation=cv2.INTER_LINEAR)
-        maps.append(ScoreMap(np.ascontiguousarray(np.clip(values, 0.0, 1.0), np.float32), cls))
-    return tuple(maps)
+    (down, across), cell = prepared.cells, prepared.cell
+    values = plane[:down, :across]
+    if cell > 1:  # whole cells first: the last ones may reach beyond the image
+        values = _resized(values, (down * cell, across * cell))[:height, :width]
+    if prepared.working != prepared.original:
+        values = _resized(values, prepared.original)
+    return ScoreMap(np.ascontiguousarray(np.clip(values, 0.0, 1.0), np.float32), cls)
+
+
+def _resized(plane: Tensor, size: tuple[int, int]) -> Tensor:
+    return np.asarray(cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def predict(
+    image: Image, spec: InputSpec, classes: tuple[str, ...], task: Task, separate: bool, infer: Infer
+) -> Prediction:
+    """Image → prediction through `infer`, in tiles where the image is larger than `spec.tile`.
+
+    Raises:
+        UnexpectedImageError: see `conform`.
+    """
+    prepared = prepare(image, spec)
+    return interpret(run_tiled(prepared.tensor, spec, infer), prepared, classes, task, separate)
 
 
 def score_maps(image: Image, spec: InputSpec, classes: tuple[str, ...], infer: Infer) -> tuple[ScoreMap, ...]:
-    """Image → score maps through `infer`, in tiles where the image is larger than `spec.tile`."""
-    prepared = prepare(image, spec)
-    return restore(run_tiled(prepared.tensor, spec, infer), prepared, classes)
+    """The maps of `predict` for a network that segments."""
+    return predict(image, spec, classes, Task.SEGMENT, False, infer).maps
+
+
+def planes_of(task: Task, classes: int, separate: bool) -> int:
+    """How many planes a network has to give, see `Infer`."""
+    return classes + {Task.SEGMENT: int(separate), Task.DETECT: 4, Task.CLASSIFY: 0}[task]
+
+
+def interpret(output: Tensor, prepared: Prepared, classes: tuple[str, ...], task: Task, separate: bool) -> Prediction:
+    """Network output (P, H/c, W/c) of the padded input → the prediction in the original's pixels."""
+    scores = output[: len(classes)]
+    maps = restore(_exclusive(scores) if len(classes) > 1 else scores, prepared, classes)
+    if task == Task.DETECT:
+        down, across = prepared.cells
+        boxes = decode_boxes(output[:, :down, :across], classes, prepared.cell, prepared.working, prepared.original)
+        return Prediction(maps, boxes)
+    return Prediction(maps, cores=_to_original(output[len(classes)], "cores", prepared) if separate else None)
+
+
+def _exclusive(scores: Tensor) -> Tensor:
+    """Where the class scores (K, …) add up to more than 1, scaled down: what `Prediction` promises."""
+    scores = np.clip(scores, 0.0, 1.0)
+    return np.asarray(scores / np.maximum(scores.sum(axis=0, dtype=np.float32), np.float32(1.0)), np.float32)
 
 
 def run_tiled(tensor: Tensor, spec: InputSpec, infer: Infer) -> Tensor:
-    """Run (C, H, W) in one piece if it fits `spec.tile`, else in tiles that overlap by the halo; (K, H, W).
+    """Run (C, H, W) in one piece if it fits `spec.tile`, else in tiles that overlap by the halo; (P, H/c, W/c).
 
     Tiles start on the stride's grid and only their inner part is kept, so with a halo that covers the network's
     reach the result is that of one pass.
@@ -207,14 +264,16 @@ def run_tiled(tensor: Tensor, spec: InputSpec, infer: Infer) -> Tensor:
     if max(height, width) <= spec.tile:
         return np.asarray(infer(tensor[None])[0], np.float32)
     result: Tensor | None = None
+    c = spec.cell
     for top, bottom in _spans(height, spec):
         for left, right in _spans(width, spec):
             y0, y1 = max(0, top - spec.halo), min(height, bottom + spec.halo)
             x0, x1 = max(0, left - spec.halo), min(width, right + spec.halo)
             out = infer(np.ascontiguousarray(tensor[None, :, y0:y1, x0:x1]))[0]
             if result is None:
-                result = np.empty((out.shape[0], height, width), np.float32)
-            result[:, top:bottom, left:right] = out[:, top - y0 : bottom - y0, left - x0 : right - x0]
+                result = np.empty((out.shape[0], height // c, width // c), np.float32)
+            inner = out[:, (top - y0) // c : (bottom - y0) // c, (left - x0) // c : (right - x0) // c]
+            result[:, top // c : bottom // c, left // c : right // c] = inner
     assert result is not None
     return result
 

@@ -1,16 +1,16 @@
-"""Score map → the image's score and its measured defects."""
+"""Score maps → the image's score and its measured defects."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from onspec.domain import Defect, ScoreMap
-
-_ROUNDING = 1e-6
-"""What a mean of scores may differ from the scores themselves by rounding alone."""
+from onspec.domain import Defect, Prediction, ScoreMap
+from onspec.imaging.instances import objects_of
+from onspec.imaging.weighing import Weighing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,62 +21,58 @@ class Region:
     mask: NDArray[np.uint8]
 
 
-def peak_field(score_map: ScoreMap, window: int) -> NDArray[np.float32]:
-    """Per pixel, the mean score of the `window`×`window` px around it, but no more than the pixel's own score.
-
-    A defect is an area, not one pixel over a threshold: averaging keeps single hot pixels from rejecting a part. The
-    bound by the pixel's own score ties each value to a pixel that belongs to the defect, so that an image's score is
-    the score of one of its regions. Raising any score of the map lowers no value of the field: more defect never
-    makes a part look better. Beyond the border the map is mirrored about its outermost pixels, which count once: a hot
-    pixel in a corner is no better than one in the middle. `window` is odd; 1 leaves the map as it is.
-    """
-    values = score_map.values
-    if window <= 1:
-        return values
-    mean = np.asarray(cv2.blur(values, (window, window), borderType=cv2.BORDER_REFLECT_101), np.float32)
-    mean = mean + np.float32(_ROUNDING)  # on a plateau the mean is the plateau
-    return np.asarray(np.minimum(mean, values), np.float32)
+def image_score(seen: Prediction | ScoreMap, weighing: Weighing) -> float:
+    """The image's defect score in [0, 1]: that of its highest region."""
+    seen = _prediction(seen)
+    return weighing.image(seen.total(), seen.cores)
 
 
-def image_score(score_map: ScoreMap, window: int) -> float:
-    """The image's defect score in [0, 1]: the highest of `peak_field`."""
-    return float(peak_field(score_map, window).max())
-
-
-def find_defects(score_map: ScoreMap, *, pixel_threshold: float, floor: float, window: int) -> list[Defect]:
+def find_defects(
+    prediction: Prediction | ScoreMap, *, pixel_threshold: float, floor: float, least: float, weighing: Weighing
+) -> list[Defect]:
     """The defects of `find_regions`, without their pixels."""
-    regions = find_regions(score_map, pixel_threshold=pixel_threshold, floor=floor, window=window)
+    regions = find_regions(prediction, pixel_threshold=pixel_threshold, floor=floor, least=least, weighing=weighing)
     return [region.defect for region in regions]
 
 
-def find_regions(score_map: ScoreMap, *, pixel_threshold: float, floor: float, window: int) -> list[Region]:
+def find_regions(
+    prediction: Prediction | ScoreMap, *, pixel_threshold: float, floor: float, least: float, weighing: Weighing
+) -> list[Region]:
     """Connected regions (8-neighbourhood) at or over `pixel_threshold`, and fainter ones down to `floor`.
 
+    Where a pixel is defective is decided by the score of being defective at all, so that a defect which the network
+    takes half for one class and half for another is found whole; its class is the one with the most score in it (of
+    equal ones, the first by name). With cores, objects that touch are regions of their own. A bare score map is a
+    prediction of one class.
+
     A region that reaches `pixel_threshold` is outlined there; one that only reaches `floor` is outlined at `floor`.
-    Regions whose score is under `floor` are left out. With `floor` no higher than the image threshold, an image that
-    scores at least that threshold always has a region that does. Returned by falling score, then by position, so
-    that the order never depends on chance.
+    Its score is what `weighing` makes of its pixels; `weighing` may also fix the floor. Those that score under `least`
+    are left out. With floor and `least` no higher than the image threshold, an image that scores at least that
+    threshold always has a region that does. Returned by falling score, then by position, so that the order never
+    depends on chance.
     """
-    floor = min(floor, pixel_threshold)
-    field, values = peak_field(score_map, window), score_map.values
-    wide = (values >= floor).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(wide, connectivity=8, ltype=cv2.CV_32S)
-    scores = np.zeros(count, np.float32)
-    inside_any = wide.astype(bool)
-    np.maximum.at(scores, labels[inside_any], field[inside_any])
+    seen = _prediction(prediction)
+    floor, total = weighing.floor(min(floor, pixel_threshold)), seen.total()
+    values = total.values
+    labels, boxes = objects_of(values >= floor, seen.cores)
+    scores = weighing.regions(total, labels, len(boxes))
     regions: list[Region] = []
-    for label in range(1, count):
-        if scores[label] < floor:
-            continue
-        x, y, w, h, _ = (int(v) for v in stats[label])
-        inside = labels[y : y + h, x : x + w] == label
-        strong = (inside & (values[y : y + h, x : x + w] >= pixel_threshold)).astype(np.uint8)
-        pieces = strong if strong.any() else inside.astype(np.uint8)
-        regions += _measure_pieces(pieces, (x, y), float(scores[label]), score_map.cls)
+    for label in np.flatnonzero(scores[1:] >= least) + 1:
+        at = boxes[label]
+        inside = labels[at] == label
+        strong = inside & (values[at] >= pixel_threshold)
+        pieces = (strong if strong.any() else inside).astype(np.uint8)
+        regions += _measure_pieces(pieces, (at[1].start, at[0].start), float(scores[label]), seen.maps)
     return sorted(regions, key=lambda r: (-r.defect.score, r.defect.bbox[1], r.defect.bbox[0]))
 
 
-def _measure_pieces(pieces: NDArray[np.uint8], origin: tuple[int, int], score: float, cls: str) -> list[Region]:
+def _prediction(seen: Prediction | ScoreMap) -> Prediction:
+    return seen if isinstance(seen, Prediction) else Prediction((seen,))
+
+
+def _measure_pieces(
+    pieces: NDArray[np.uint8], origin: tuple[int, int], score: float, maps: Sequence[ScoreMap]
+) -> list[Region]:
     count, labels, stats, centroids = cv2.connectedComponentsWithStats(pieces, connectivity=8, ltype=cv2.CV_32S)
     found = []
     for label in range(1, count):
@@ -85,7 +81,7 @@ def _measure_pieces(pieces: NDArray[np.uint8], origin: tuple[int, int], score: f
         at = (origin[0] + x, origin[1] + y)
         length, width, angle = _rectangle(mask)
         defect = Defect(
-            cls=cls,
+            cls=_class_of(maps, mask, at),
             score=score,
             bbox=(*at, w, h),
             centroid=(origin[0] + float(centroids[label][0]), origin[1] + float(centroids[label][1])),
@@ -98,6 +94,15 @@ def _measure_pieces(pieces: NDArray[np.uint8], origin: tuple[int, int], score: f
         )
         found.append(Region(defect, mask))
     return found
+
+
+def _class_of(maps: Sequence[ScoreMap], mask: NDArray[np.uint8], at: tuple[int, int]) -> str:
+    """The class whose map has the largest sum over the pixels."""
+    if len(maps) == 1:
+        return maps[0].cls
+    (x, y), (h, w), inside = at, mask.shape, mask.astype(bool)
+    sums = {m.cls: float(m.values[y : y + h, x : x + w].sum(dtype=np.float64, where=inside)) for m in maps}
+    return min(sums, key=lambda cls: (-sums[cls], cls))
 
 
 def _outline(mask: NDArray[np.uint8], at: tuple[int, int]) -> tuple[tuple[int, int], ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from onspec.domain import Verdict
+from onspec.domain.verdict import ClassScores
 from onspec.recipe.schema import Recipe
 
 TOLERANCE = 1e-3
@@ -18,7 +19,8 @@ class Expected(BaseModel):
 
     verdict: Verdict
     score: float = Field(ge=0, le=1)
-    tolerance: float = Field(TOLERANCE, ge=0, le=1, description="allowed deviation of the score")
+    class_scores: ClassScores = Field(default_factory=dict, description="of a recipe with several classes")
+    tolerance: float = Field(TOLERANCE, ge=0, le=1, description="allowed deviation of the scores")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Package:
     """The complete inspection program.
 
     Attributes:
-        model: the network as ONNX; input `image` float32 (N, C, H, W), output `scores` float32 (N, K, H, W).
+        model: the network as ONNX; input `image` float32 (N, C, H, W), output `scores` float32 (N, P, H/c, W/c), see
+            `imaging.preparation.Infer`.
         digest: sha256, in hex, of the whole recipe file (of the file it would be, for a draft).
         split_csv: which part was used for what, where it is known.
         signed: whether the file carries a signature; it was checked only if a public key was given.

@@ -6,11 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from onspec.decision.rules import RuleSet
 from onspec.decision.thresholds import Thresholds
-from onspec.imaging.preparation import InputSpec
+from onspec.domain import Task
+from onspec.domain.verdict import GOOD
+from onspec.imaging.preparation import InputSpec, planes_of
 
 SCHEMA_VERSION = 1
-
-Task = Literal["segment"]
 
 
 class DataProvenance(BaseModel):
@@ -39,14 +39,19 @@ class Provenance(BaseModel):
 
 
 class Recipe(BaseModel):
-    """The complete inspection program of one part type, but for the network's weights (`model.onnx`)."""
+    """The complete inspection program of one part type, but for the network's weights (`model.onnx`).
+
+    Attributes:
+        separate: the network that segments scores the cores of objects, too, so that touching ones are told apart.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    task: Task = "segment"
+    task: Task = Task.SEGMENT
     classes: tuple[str, ...] = ("defect",)
+    separate: bool = False
     input: InputSpec
     pixel_size_mm: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="side of an original pixel on the part"
@@ -59,6 +64,7 @@ class Recipe(BaseModel):
     def _complete(self) -> Self:
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes must be named once each; got {list(self.classes)}")
+        self._check_task()
         if self.rules.needs_pixel_size and self.pixel_size_mm is None:
             raise ValueError("the rules have limits in mm; give the recipe a pixel size (pixel_size_mm)")
         for rule in self.rules.rules:
@@ -68,6 +74,19 @@ class Recipe(BaseModel):
                     f"never fire; classes: {', '.join(self.classes)}"
                 )
         return self
+
+    def _check_task(self) -> None:
+        if self.separate and self.task != Task.SEGMENT:
+            raise ValueError(f"separate tells touching objects of task segment apart; got it with task {self.task}")
+        if self.thresholds.pooling == "odds" and self.task == Task.DETECT:
+            raise ValueError("pooling odds is for tasks segment and classify; got it with task detect; allowed: peak")
+        if GOOD in self.classes and self.task == Task.CLASSIFY:
+            raise ValueError(f"no class may be called {GOOD!r}, which is what a part without a defect is called")
+
+    @property
+    def planes(self) -> int:
+        """How many planes the network gives, see `imaging.preparation.Infer`."""
+        return planes_of(self.task, len(self.classes), self.separate)
 
     def to_json(self, indent: int | None = 1) -> str:
         """`recipe.json`, with the field names that rules files use."""

@@ -14,7 +14,7 @@ class Engine(Protocol):
     name: str
 
     def infer(self, batch: Tensor) -> Tensor:
-        """float32 (N, C, H, W) → float32 (N, K, H, W); raises EngineError when the model fails."""
+        """float32 (N, C, H, W) → float32 (N, P, H/c, W/c); raises EngineError when the model fails."""
         ...
 
     def close(self) -> None:

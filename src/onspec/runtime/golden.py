@@ -45,7 +45,8 @@ def record_golden(inspector: Inspector, golden: Sequence[Golden]) -> tuple[Golde
         got = outcome.inspection
         if got.verdict is Verdict.ERROR or got.score is None:
             raise RecipeError(f"golden sample {sample.name} cannot be judged: {got.error}")
-        expected = Expected(verdict=got.verdict, score=got.score)
+        of_several = got.class_scores if len(got.class_scores) > 1 else {}  # of one class it is the score
+        expected = Expected(verdict=got.verdict, score=got.score, class_scores=of_several)
         recorded.append(replace(sample, expected=expected))
     return tuple(recorded)
 
@@ -59,4 +60,9 @@ def _deviation(expected: Expected | None, got: Inspection) -> str | None:
         return f"verdict {got.verdict}, expected {expected.verdict} (score {got.score:.4f}, was {expected.score:.4f})"
     if abs(got.score - expected.score) > expected.tolerance:
         return f"score {got.score:.6f}, expected {expected.score:.6f} ± {expected.tolerance:g}"
+    for cls, known in expected.class_scores.items():
+        now = got.class_scores.get(cls)
+        if now is None or abs(now - known) > expected.tolerance:
+            shown = "none" if now is None else f"{now:.6f}"
+            return f"score {shown} for class {cls}, expected {known:.6f} ± {expected.tolerance:g}"
     return None

@@ -5,6 +5,7 @@ here ends as ERROR with its sentence.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -15,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from onspec.decision.judge import judge
-from onspec.domain import EngineError, Inspection, OnspecError, ScoreMap, Verdict
-from onspec.imaging.preparation import Prepared, Tensor, pad_to_stride, prepare, restore, run_tiled
+from onspec.domain import EngineError, Inspection, OnspecError, Prediction, ScoreMap, Task, Verdict
+from onspec.imaging.preparation import Prepared, Tensor, interpret, pad_to_stride, prepare, run_tiled
 from onspec.imaging.reading import Image, decode_image, read_bytes
 from onspec.recipe.package import Package
 from onspec.runtime.ahead import run_ahead
@@ -25,20 +26,25 @@ from onspec.runtime.engines import open_engine
 _log = logging.getLogger(__name__)
 
 _RANGE_TOLERANCE = 1e-3
-"""What a score may lie outside [0, 1] by an engine's rounding; it is clipped. More is a fault."""
+"""What a score may lie outside [0, 1] or a distance under 0 by an engine's rounding; it is clipped. More is a fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One inspected image, with the image and its score maps for whoever draws them (`None` and empty on ERROR).
+    """One inspected image, with the image and what the model said of it for whoever draws them (`None` on ERROR).
 
     `cause` is what made it an ERROR: an `ImageError` is the image's fault, anything else is ours.
     """
 
     inspection: Inspection
     image: Image | None = None
-    maps: tuple[ScoreMap, ...] = ()
+    prediction: Prediction | None = None
     cause: Exception | None = None
+
+    @property
+    def maps(self) -> tuple[ScoreMap, ...]:
+        """The score maps, one a class; empty on ERROR."""
+        return () if self.prediction is None else self.prediction.maps
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +81,18 @@ class Inspector:
         self._lock = threading.Lock()
         self._probe()
 
-    def maps(self, image: Image, name: str = "image") -> tuple[ScoreMap, ...]:
-        """The score maps of one image, one a class, in the image's own pixels.
+    def predict(self, image: Image, name: str = "image") -> Prediction:
+        """What the model says of one image, in the image's own pixels.
 
         Raises:
             UnexpectedImageError: not an image this recipe takes.
-            EngineError: the model failed or gave what cannot be scores.
+            EngineError: the model failed or gave what cannot be its answer.
         """
         return self._run(prepare(image, self.recipe.input, name))
+
+    def maps(self, image: Image, name: str = "image") -> tuple[ScoreMap, ...]:
+        """The score maps of `predict`, one a class."""
+        return self.predict(image, name).maps
 
     def inspect_bytes(self, data: bytes, name: str, part_id: str | None = None) -> Result:
         """Judge the bytes of an image file; never raises for the image."""
@@ -127,36 +137,39 @@ class Inspector:
         return Result(inspection, decoded.image, cause=cause)
 
     def _decide(self, image: Image, name: str, part_id: str | None, ms: dict[str, float]) -> Result:
-        start = time.perf_counter()
-        maps = self.maps(image, name)
+        recipe, start = self.recipe, time.perf_counter()
+        prediction = self.predict(image, name)
         ms["infer"] = _since(start)
         start = time.perf_counter()
-        decision = judge(maps, self.recipe.thresholds, self.recipe.rules, self.recipe.pixel_size_mm)
+        decision = judge(prediction, recipe.thresholds, recipe.rules, recipe.pixel_size_mm, recipe.task)
         ms["decide"] = _since(start)
         inspection = Inspection(
-            image=name, part_id=part_id, verdict=decision.verdict, score=decision.score, reasons=decision.reasons,
-            defects=decision.defects, size=(image.shape[1], image.shape[0]), recipe=self.identity,
-            engine=self.engine_name, ms=ms,
+            image=name, part_id=part_id, verdict=decision.verdict, score=decision.score,
+            class_scores=decision.class_scores, cls=decision.cls, reasons=decision.reasons, defects=decision.defects,
+            size=(image.shape[1], image.shape[0]), recipe=self.identity, engine=self.engine_name, ms=ms,
         )  # fmt: skip
-        return Result(inspection, image, maps)
+        return Result(inspection, image, prediction)
 
-    def _run(self, prepared: Prepared) -> tuple[ScoreMap, ...]:
+    def _run(self, prepared: Prepared) -> Prediction:
+        recipe = self.recipe
         with self._lock:
-            output = run_tiled(prepared.tensor, self.recipe.input, self._infer)
-        return restore(output, prepared, self.recipe.classes)
+            output = run_tiled(prepared.tensor, recipe.input, self._infer)
+        return interpret(output, prepared, recipe.classes, recipe.task, recipe.separate)
 
     def _infer(self, batch: Tensor) -> Tensor:
-        """Run the engine and refuse whatever cannot be scores: a fault must not be clipped into a good part."""
-        scores = self._engine.infer(batch)
-        expected = (batch.shape[0], len(self.recipe.classes), *batch.shape[2:])
-        if scores.shape != expected or scores.dtype != np.float32:
+        """Run the engine and refuse whatever cannot be its answer: a fault must not be clipped into a good part."""
+        output = self._engine.infer(batch)
+        cells = [side // self.recipe.input.cell for side in batch.shape[2:]]
+        expected = (batch.shape[0], self.recipe.planes, *cells)
+        if output.shape != expected or output.dtype != np.float32:
             raise EngineError(
-                f"the model gave {scores.dtype} {scores.shape}; this recipe takes float32 {expected}; pack it again"
+                f"the model gave {output.dtype} {output.shape}; this recipe takes float32 {expected}; pack it again"
             )
-        low, high = float(scores.min()), float(scores.max())
-        if not (low >= -_RANGE_TOLERANCE and high <= 1.0 + _RANGE_TOLERANCE):  # false for NaN, too
-            raise EngineError(f"the model gave scores from {low} to {high}; allowed: 0 to 1; the part was not judged")
-        return scores
+        scored = len(self.recipe.classes) if self.recipe.task == Task.DETECT else self.recipe.planes
+        _check_range(output[:, :scored], "scores", 1.0)
+        if scored < self.recipe.planes:
+            _check_range(output[:, scored:], "distances", math.inf)
+        return output
 
     def _probe(self) -> None:
         """Run the smallest allowed image once: a model that does not fit its recipe is found before the first part."""
@@ -168,6 +181,14 @@ class Inspector:
         except EngineError as error:
             self._engine.close()
             raise EngineError(f"recipe {self.recipe.name}: {error}") from error
+
+
+def _check_range(planes: Tensor, what: str, most: float) -> None:
+    """Refuse values under 0, over `most` or not finite, but for rounding."""
+    low, high = float(planes.min()), float(planes.max())
+    if not (low >= -_RANGE_TOLERANCE and high <= most + _RANGE_TOLERANCE and math.isfinite(high)):  # NaN: false
+        allowed = "0 to 1" if most == 1.0 else "0 and more, finite"
+        raise EngineError(f"the model gave {what} from {low} to {high}; allowed: {allowed}; the part was not judged")
 
 
 def _decode_file(path: Path) -> _Decoded:

@@ -45,7 +45,7 @@ class OnnxRuntimeEngine:
         self._session: InferenceSession | None = session
 
     def infer(self, batch: Tensor) -> Tensor:
-        """float32 (N, C, H, W) → float32 (N, K, H, W).
+        """float32 (N, C, H, W) → float32 (N, P, H/c, W/c).
 
         Raises:
             EngineError: the model fails on this input, or the engine is closed.

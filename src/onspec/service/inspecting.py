@@ -18,7 +18,7 @@ from onspec.service.recipes import Recipes
 logger = logging.getLogger("onspec.service")
 
 EXAMPLE = {
-    "image": "a.png", "part_id": "17", "verdict": "NG", "score": 0.97,
+    "image": "a.png", "part_id": "17", "verdict": "NG", "score": 0.97, "class_scores": {"defect": 0.97}, "class": None,
     "reasons": ["large-scratch: area_mm2 1.9 >= 1.0"],
     "defects": [{
         "class": "defect", "score": 0.97, "bbox": [210, 96, 40, 31], "centroid": [229.6, 111.2], "area_px": 812,

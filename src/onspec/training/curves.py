@@ -9,6 +9,18 @@ from onspec.domain import MissingExtraError
 FILE = "curves.jsonl"
 PICTURES = ("curves.png", "curves.svg")
 
+_LABELS = {
+    "dice_train": "training Dice",
+    "recall_train": "training recall",
+    "accuracy_train": "training accuracy",
+    "val_dice": "validation Dice",
+    "val_ap": "validation AP",
+    "val_map_50": "validation AP50",
+    "val_map_50_95": "validation AP50:95",
+    "val_accuracy": "validation accuracy",
+}
+"""Figure in the rows → its name in the picture."""
+
 
 def append(run: Path, row: dict[str, Any]) -> None:
     """Add one line; whoever watches the file sees whole lines only."""
@@ -39,7 +51,7 @@ def rewind(run: Path, step: int) -> None:
 
 
 def draw(run: Path) -> None:
-    """Loss and Dice over the steps as PNG and SVG.
+    """Loss and figures over the steps as PNG and SVG.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -53,7 +65,7 @@ def draw(run: Path) -> None:
     left, right = figure.subplots(1, 2)
     for axes, names in (
         (left, {"loss": "training loss"}),
-        (right, {"dice_train": "training Dice", "val_dice": "validation Dice", "val_ap": "validation AP"}),
+        (right, _LABELS),
     ):
         for name, label in names.items():
             points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]

@@ -7,23 +7,24 @@ import torch
 from torch import Tensor, nn
 
 from onspec.domain import EngineError
+from onspec.training.objectives import Objective
 
 INPUT, OUTPUT = "image", "scores"
 
 
 class Scoring(nn.Module):
-    """A network followed by its sigmoid: float32 (N, C, H, W) → scores (N, K, H, W) in [0, 1]."""
+    """A network followed by what makes scores of its logits: float32 (N, C, H, W) → (N, P, H/c, W/c)."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, objective: Objective) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.objective = network, objective
 
     def forward(self, image: Tensor) -> Tensor:
-        """Scores of the size of `image`."""
-        return self.network(image).sigmoid()  # type: ignore[no-any-return]
+        """The recipe's output planes."""
+        return self.objective.scores(self.network(image))
 
 
-def to_onnx(network: nn.Module, channels: int, stride: int) -> bytes:
+def to_onnx(network: nn.Module, objective: Objective, channels: int, stride: int) -> bytes:
     """Export in evaluation mode; input `image`, output `scores`, batch, height and width free.
 
     Raises:
@@ -31,7 +32,7 @@ def to_onnx(network: nn.Module, channels: int, stride: int) -> bytes:
     """
     import onnx
 
-    model = Scoring(network).eval().cpu()
+    model = Scoring(network, objective).eval().cpu()
     example = torch.zeros(2, channels, 4 * stride, 5 * stride)
     free = {0: "batch", 2: "height", 3: "width"}
     buffer = io.BytesIO()

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
@@ -12,20 +13,21 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from onspec.domain import UsageError
 from onspec.training import checkpoint, curves
 from onspec.training.interruption import Interruption
-from onspec.training.losses import LOSSES, batch_dice, supervised
+from onspec.training.machine import open_machine
 from onspec.training.networks import NETWORKS, Network
+from onspec.training.objectives import objective_of
 from onspec.training.plan import Plan
 from onspec.training.pool import Labelled
-from onspec.training.prefetch import Prefetch, collate
+from onspec.training.prefetch import Batch, Feed, Prefetch
 from onspec.training.sampling import CropSampler
 from onspec.training.schedule import Pace, Schedule, learning_rate, two_digits
-from onspec.training.validation import Validation, torch_infer, validate
+from onspec.training.validation import Figures, Validation, torch_infer, validate
 
 _VALIDATIONS = 12
 _CURVE_EVERY = 10
@@ -36,8 +38,8 @@ _DRAW_EVERY_S = 10.0
 class Watcher(Protocol):
     """Who is told how the run goes: a progress bar, or nobody."""
 
-    def __call__(self, progress: float, loss: float, dice: float, seconds_left: float) -> None:
-        """`progress` in 0…1; the others are the latest figures."""
+    def __call__(self, progress: float, loss: float, quality: float, seconds_left: float) -> None:
+        """`progress` in 0…1; the others are the latest figures, `quality` that of the task's objective."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,12 @@ class Budget:
     """How long to train: until `deadline` (seconds of the run's own clock), or exactly `steps`.
 
     Steps given, a seed gives the same network on one machine. With a deadline the steps are planned from measured
-    speed; see `Schedule`.
+    speed; see `Schedule`. `started` is `time.monotonic()` when the run's clock began.
     """
 
     deadline: float
     steps: int | None = None
+    started: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True)
@@ -61,21 +64,20 @@ class State:
     validations: int = 0
     validated_step: int = -1
     best_step: int = 0
-    best_dice: float | None = None
-    best_ap: float | None = None
+    best_figures: Figures = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def best_validation(self) -> Validation:
         """What the best network reached on held-out parts."""
-        return Validation(self.best_dice, self.best_ap)
+        return Validation(self.best_figures)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The best network on the CPU, in evaluation mode, and how it came about."""
 
-    network: nn.Module
+    network: Network
     state: State
 
     @property
@@ -98,26 +100,30 @@ class Clock:
 def fit(
     run: Path,
     plan: Plan,
-    train: Sequence[Labelled],
+    sampler: CropSampler,
     val: Sequence[Labelled],
     *,
     budget: Budget,
-    seed: int,
-    started: float,
     resume: bool,
     watch: Watcher,
+    fabric: Fabric | None = None,
 ) -> Outcome:
     """Train until the budget is used; write curves and checkpoints into `run`.
+
+    Args:
+        sampler: gives the crops to learn from, and the seed of all that is random.
+        val: held-out images.
+        fabric: of this process, where several train together: the first alone writes and validates.
 
     Raises:
         UsageError: the checkpoint to resume from belongs to another plan or seed.
         KeyboardInterrupt: passed on after the state was saved.
     """
-    session = _Session(run, plan, seed, train, val)
+    session = _Session(run, plan, sampler, val, fabric or open_machine())
     saved = checkpoint.load(run) if resume else None
     if saved:
         session.restore(saved)
-    clock = Clock(started, session.state.seconds)
+    clock = Clock(budget.started, session.state.seconds)
     if not session.schedule.steps:
         session.schedule.steps = budget.steps or session.measure_steps(budget.deadline - clock())
     with Interruption() as interruption:
@@ -140,28 +146,17 @@ def load_best(run: Path) -> Network:
 
 
 class _Session:
-    """The moving parts of one `fit`: network, its running average, optimizer, crops, and how far they are."""
+    """The moving parts of one `fit`: network, its running average, optimiser, crops, and how far they are."""
 
-    def __init__(self, run: Path, plan: Plan, seed: int, train: Sequence[Labelled], val: Sequence[Labelled]) -> None:
-        self._run, self._plan, self._seed, self._val = run, plan, seed, val
-        on_gpu = torch.cuda.is_available()
-        self._fabric = Fabric(accelerator="auto", devices=1, precision="bf16-mixed" if on_gpu else "32-true")
-        torch.manual_seed(seed)
+    def __init__(self, run: Path, plan: Plan, sampler: CropSampler, val: Sequence[Labelled], fabric: Fabric) -> None:
+        self._run, self._plan, self._seed, self._val, self._fabric = run, plan, sampler.seed, val, fabric
+        torch.manual_seed(sampler.seed)
         self._network = _network(plan)
-        optimizer = AdamW(self._network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
-        self._model, self._optimizer = self._fabric.setup(self._network, optimizer)
+        self._objective = objective_of(plan)
+        self._model, self._optimiser = fabric.setup(self._network, _optimiser(self._network, plan))
         self._model.mark_forward_method("outputs")
         self._average = AveragedModel(self._network, multi_avg_fn=_running_average(plan.ema), use_buffers=True)
-        self._sampler = CropSampler(
-            train,
-            plan.input,
-            plan.augmentation,
-            size=plan.crop,
-            batch=plan.batch,
-            defect_share=plan.defect_share,
-            seed=seed,
-        )
-        self._loss = LOSSES[plan.loss]
+        self._feed = Feed(sampler, self._objective, fabric.global_rank, fabric.world_size)
         self._drawn = 0.0
         self.state = State()
         self.schedule = Schedule(0)
@@ -170,16 +165,16 @@ class _Session:
         """Step until the schedule says that all is done, or the deadline has come."""
         state, saved_at = self.state, clock()
         pace = Pace(clock(), state.step)
-        with Prefetch(self._sampler, state.step) as batches:
-            while state.step < self.schedule.steps and (budget.steps or clock() < budget.deadline):
+        with Prefetch(self._feed, state.step, threads=self._cutters()) as batches:
+            while self._goes_on(clock, budget):
                 progress = self.schedule.progress(state.step)
-                loss, dice = self._step(next(batches), progress)
+                loss, quality = self._step(next(batches), progress)
                 state.step += 1
                 now = clock()
                 if state.step % _CURVE_EVERY == 0 or state.step == self.schedule.steps:
-                    rate = learning_rate(self._plan.learning_rate, progress)
-                    self._note(now, loss=loss, dice_train=dice, lr=rate)
-                    watch(progress, loss, dice, math.nan if budget.steps else budget.deadline - now)
+                    rate = self._rate(progress)
+                    self._note(now, loss=loss, lr=rate, **{f"{self._objective.figure}_train": quality})
+                    watch(progress, loss, quality, math.nan if budget.steps else budget.deadline - now)
                     if not budget.steps and pace.known(now, state.step, budget.deadline):
                         left, each = budget.deadline - now, pace.seconds_a_step(now, state.step)
                         if self.schedule.fit(state.step, left, each):
@@ -195,40 +190,77 @@ class _Session:
                     raise KeyboardInterrupt
         if state.validated_step != state.step:
             self._validate(clock())
-        curves.draw(self._run)
+        if self._fabric.is_global_zero:
+            curves.draw(self._run)
         self.save(clock())
 
-    def _step(self, tensors: tuple[Tensor, Tensor, Tensor], progress: float) -> tuple[float, float]:
-        image, target, valid = (self._fabric.to_device(t) for t in tensors)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self._plan.learning_rate, progress)
+    def _goes_on(self, clock: Clock, budget: Budget) -> bool:
+        """Whether another step follows; several processes do as the first one says, and follow its schedule."""
+        more = self.state.step < self.schedule.steps and (bool(budget.steps) or clock() < budget.deadline)
+        if self._fabric.world_size == 1:
+            return more
+        more, plan = self._fabric.broadcast((more, self.schedule.as_dict()))
+        self.schedule = Schedule(**plan)
+        return bool(more)
+
+    def _cutters(self) -> int:
+        """Threads that cut crops: one beside a CPU's own work, several where a GPU waits for them."""
+        return 1 if self._fabric.device.type == "cpu" else max(1, min(12, (os.cpu_count() or 2) - 2))
+
+    def _rate(self, progress: float) -> float:
+        peak = self._plan.learning_rate
+        return learning_rate(peak, progress) if self._plan.schedule == "cosine" else peak
+
+    def _step(self, batch: Batch, progress: float) -> tuple[float, float]:
+        image, target, valid, bags = (
+            self._fabric.to_device(t) for t in (batch.image, batch.target, batch.valid, batch.bags)
+        )
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._rate(progress)
         self._network.train()
+        self._reseed()
         outputs = [o.float() for o in self._model.outputs(image.to(memory_format=torch.channels_last))]
-        loss = supervised(self._loss, outputs, target, valid)
-        self._optimizer.zero_grad(set_to_none=True)
+        loss = self._objective.loss(outputs, target, valid, bags)
+        self._optimiser.zero_grad(set_to_none=True)
         self._fabric.backward(loss)
-        self._fabric.clip_gradients(self._model, self._optimizer, max_norm=1.0)
-        self._optimizer.step()
+        self._fabric.clip_gradients(self._model, self._optimiser, max_norm=1.0)
+        self._optimiser.step()
         self._average.update_parameters(self._network)
-        return float(loss.detach()), batch_dice(outputs[0].detach(), target, valid)
+        quality = self._objective.quality(outputs[0].detach(), target, valid)
+        return self._over_all(float(loss.detach())), self._over_all(quality)
+
+    def _over_all(self, figure: float) -> float:
+        """The mean over the processes; of their losses, that is the loss of all crops."""
+        if self._fabric.world_size == 1:
+            return figure
+        told: Any = self._fabric.all_reduce(torch.tensor(figure, device=self._fabric.device), reduce_op="mean")
+        return float(told)
+
+    def _reseed(self) -> None:
+        """What a step drops out depends on nothing but the step, so that a resumed run drops the same."""
+        place = [self._seed, self.state.step, self._fabric.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
     def _validate(self, now: float) -> None:
         """Measure the averaged network and keep it if none was better; of equals the later is kept."""
+        self.state.validated_step = self.state.step
+        if not self._fabric.is_global_zero:
+            return
         averaged = self._average.module.eval()
-        found = validate(self._val, self._plan.input, torch_infer(averaged, self._fabric.device))
+        found = validate(self._val, self._plan, torch_infer(averaged, self._objective, self._fabric.device))
         state = self.state
         if not state.best or found.fitness >= state.best_validation.fitness:
-            state.best_dice, state.best_ap, state.best_step = found.dice, found.ap, state.step
+            state.best_figures, state.best_step = found.figures, state.step
             state.best = {k: v.detach().clone() for k, v in averaged.state_dict().items()}
-        state.validated_step = state.step
-        self._note(now, val_dice=found.dice, val_ap=found.ap)
+        self._note(now, **{f"val_{name}": value for name, value in found.figures.items()})
         if now - self._drawn > _DRAW_EVERY_S:
             curves.draw(self._run)
             self._drawn = now
 
     def _note(self, now: float, **figures: float | None) -> None:
-        row = {"step": self.state.step, "seconds": round(now, 2)}
-        curves.append(self._run, row | {k: round(v, 6) for k, v in figures.items() if v is not None})
+        if self._fabric.is_global_zero:
+            row = {"step": self.state.step, "seconds": round(now, 2)}
+            curves.append(self._run, row | {k: round(v, 6) for k, v in figures.items() if v is not None})
 
     def measure_steps(self, seconds: float) -> int:
         """How many steps and validations fit: time both on copies, so that nothing is learned yet.
@@ -238,25 +270,35 @@ class _Session:
         """
         if seconds <= 0:
             raise UsageError("the time budget is spent on reading the data; give more with --budget")
-        probe = copy.deepcopy(self._network)
-        image, target, valid = (self._fabric.to_device(t) for t in collate(self._sampler, 0))
+        probe = copy.deepcopy(self._network).train()
+        batch = self._feed(0)
         times = []
         for _ in range(4):
             begun = time.monotonic()
-            outputs = probe.outputs(image.to(memory_format=torch.channels_last))
-            torch.autograd.backward(supervised(self._loss, outputs, target, valid))
+            self._rehearse(probe, batch)
             times.append(time.monotonic() - begun)
         begun = time.monotonic()
         some = self._val[:: max(1, len(self._val) // 8)]
-        validate(some, self._plan.input, torch_infer(probe.eval(), self._fabric.device))
+        validate(some, self._plan, torch_infer(probe.eval(), self._objective, self._fabric.device))
         validation = (time.monotonic() - begun) * len(self._val) / max(1, len(some))
         step = float(np.median(times[1:])) * 1.1
         return max(_VALIDATIONS, two_digits((0.97 * seconds - _VALIDATIONS * validation) / step))
+
+    def _rehearse(self, probe: Network, batch: Batch) -> None:
+        """A step's work without its effect."""
+        image, target, valid, bags = (
+            self._fabric.to_device(t) for t in (batch.image, batch.target, batch.valid, batch.bags)
+        )
+        with self._fabric.autocast():
+            outputs = [o.float() for o in probe.outputs(image.to(memory_format=torch.channels_last))]
+        torch.autograd.backward(self._objective.loss(outputs, target, valid, bags))
 
     def save(self, now: float) -> None:
         """Write the checkpoint."""
         s = self.state
         s.seconds = now
+        if not self._fabric.is_global_zero:
+            return
         checkpoint.save(
             self._run,
             {
@@ -264,7 +306,7 @@ class _Session:
                 "seed": self._seed,
                 "network": self._network.state_dict(),
                 "average": self._average.state_dict(),
-                "optimizer": self._optimizer.state_dict(),
+                "optimiser": self._optimiser.state_dict(),
                 "schedule": self.schedule.as_dict(),
                 "state": {f.name: getattr(s, f.name) for f in fields(State)},
             },
@@ -276,21 +318,28 @@ class _Session:
             raise UsageError(f"{self._run}: the run was started with another plan or seed; use those, or another --out")
         self._network.load_state_dict(saved["network"])
         self._average.load_state_dict(saved["average"])
-        self._optimizer.load_state_dict(saved["optimizer"])
+        self._optimiser.load_state_dict(saved["optimiser"])
         self.state, self.schedule = State(**saved["state"]), Schedule(**saved["schedule"])
-        curves.rewind(self._run, self.state.step)
+        if self._fabric.is_global_zero:
+            curves.rewind(self._run, self.state.step)
 
     def outcome(self) -> Outcome:
-        """The best network found."""
+        """The best network found; known to the first process alone, the others get the last."""
         network = _network(self._plan)
-        network.load_state_dict({k: v.cpu() for k, v in self.state.best.items()})
+        weights = self.state.best or self._average.module.state_dict()
+        network.load_state_dict({k: v.cpu() for k, v in weights.items()})
         return Outcome(network.eval(), self.state)
 
 
 def _network(plan: Plan) -> Network:
     """Untrained, with its weights laid out as CPU and GPU kernels are fastest."""
-    network = NETWORKS[plan.network](plan.input.channels, len(plan.classes))
+    network = NETWORKS[plan.network].make(plan.input.channels, objective_of(plan).planes, plan.input.cell)
     return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
+
+
+def _optimiser(network: nn.Module, plan: Plan) -> Optimizer:
+    kind: type[Adam] = {"adamw": AdamW, "adam": Adam}[plan.optimiser]
+    return kind(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
 
 
 def _running_average(keep: float) -> Callable[[Any, Any, Any], None]:

@@ -1,12 +1,20 @@
-"""The networks. Each maps float32 (N, C, H, W) to logits (N, K, H, W); H and W are multiples of its `stride`."""
+"""The networks. Each maps float32 (N, C, H, W) to logits (N, P, H/c, W/c), one a cell of c px and output plane.
+
+H and W are multiples of the network's `stride`.
+"""
 
 import itertools
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from onspec.domain import Task
+from onspec.training.crosswise import Norm
 
 
 def _relu_pair(inputs: int, outputs: int) -> nn.Sequential:
@@ -25,10 +33,10 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def outputs(self, x: Tensor) -> list[Tensor]:
-        """Logits of the size of `x` first; then coarser ones, if any, which only training looks at."""
+        """Logits, one a cell, first; then coarser ones, if any, which only training looks at."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of the size of `x`."""
+        """Logits, one a cell."""
         return self.outputs(x)[0]
 
 
@@ -41,13 +49,15 @@ class UNetDeck(Network):
     stride = 16
     widths: Sequence[int] = (8, 16, 32, 64, 128)
 
-    def __init__(self, channels: int = 1, classes: int = 1) -> None:
+    def __init__(self, channels: int = 1, planes: int = 1, cell: int = 1) -> None:
         super().__init__()
+        if cell != 1:
+            raise ValueError(f"unet-deck gives a score for every pixel; got cells of {cell} px")
         sizes = [channels, *self.widths]
         self.down = nn.ModuleList(_relu_pair(a, b) for a, b in zip(sizes, self.widths, strict=False))
         rising = list(reversed(self.widths))
         self.up = nn.ModuleList(_relu_pair(a + b, b) for a, b in itertools.pairwise(rising))
-        self.head = nn.Conv2d(self.widths[0], classes, 1)
+        self.head = nn.Conv2d(self.widths[0], planes, 1)
 
     def outputs(self, x: Tensor) -> list[Tensor]:
         """Logits of the size of `x`."""
@@ -67,7 +77,7 @@ class ConvNorm(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__(
             nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-            nn.BatchNorm2d(outputs),
+            Norm(outputs),
             nn.ReLU(inplace=True),
         )
 
@@ -78,11 +88,15 @@ class Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = ConvNorm(width, width)
-        self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+        self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), Norm(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as `x`."""
         return F.relu(x + self.second(self.first(x)))
+
+
+_HEAD = 64
+"""Width of the head that tells boxes or evidence."""
 
 
 class UNetLite(Network):
@@ -90,47 +104,90 @@ class UNetLite(Network):
 
     A 5×5 stem of stride 2 sees the full resolution once; residual levels go down to 1/32, where a wide defect fits
     into the field of view; the way up adds (instead of concatenating) 1×1 projections, as feature pyramids do (Lin
-    et al. 2017). The logits of half the resolution are enlarged bilinearly.
+    et al. 2017), as far up as the output's cells ask for: to half of the resolution for a cell of 1 px, whose logits
+    are enlarged bilinearly, to 1/4 for the boxes of a detector, to 1/8 for the evidence of a classifier.
     """
 
     stride = 32
     widths: Sequence[int] = (16, 32, 64, 96, 128)
 
-    def __init__(self, channels: int = 1, classes: int = 1) -> None:
+    def __init__(self, channels: int = 1, planes: int = 1, cell: int = 1) -> None:
         super().__init__()
-        w = self.widths
+        w, self.cell = self.widths, cell
+        self.finest = int(math.log2(max(cell, 2))) - 1
         self.stem = nn.Sequential(ConvNorm(channels, w[0], 5, 2), ConvNorm(w[0], w[0]))
         self.down = nn.ModuleList(nn.Sequential(ConvNorm(a, b, 3, 2), Residual(b)) for a, b in itertools.pairwise(w))
-        self.lateral = nn.ModuleList(nn.Conv2d(a, a, 1) for a in w[:-1])
-        self.reduce = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False) for a, b in itertools.pairwise(w))
-        self.smooth = nn.ModuleList(ConvNorm(a, a) for a in w[:-1])
-        self.head = nn.Conv2d(w[0], classes, 1)
-        self.coarse = nn.ModuleList(nn.Conv2d(a, classes, 1) for a in w[1:-1])
+        up = w[self.finest :]
+        self.lateral = nn.ModuleList(nn.Conv2d(a, a, 1) for a in up[:-1])
+        self.reduce = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False) for a, b in itertools.pairwise(up))
+        self.smooth = nn.ModuleList(ConvNorm(a, a) for a in up[:-1])
+        last = nn.Conv2d(up[0] if cell == 1 else _HEAD, planes, 1)
+        self.head = last if cell == 1 else nn.Sequential(ConvNorm(up[0], _HEAD), ConvNorm(_HEAD, _HEAD), last)
+        self.coarse = nn.ModuleList(nn.Conv2d(a, planes, 1) for a in (up[1:-1] if cell == 1 else ()))
         # Most pixels are good: starting there spares the first steps of unlearning a half-defective world.
-        for head in (self.head, *self.coarse):
+        for head in (last, *self.coarse):
             nn.init.constant_(head.bias, -3.0)
 
     def outputs(self, x: Tensor) -> list[Tensor]:
-        """Logits of the size of `x`, then those of 1/4, 1/8 and 1/16 of it, which only training looks at."""
+        """Logits of one a cell, then, for cells of one pixel, those of 1/4, 1/8 and 1/16 of it."""
         x = self.stem(x)
         skips = []
         for level in self.down:
             skips.append(x)
             x = level(x)
         coarse: list[Tensor] = []
-        for i in range(len(skips) - 1, -1, -1):
-            x = F.interpolate(self.reduce[i](x), scale_factor=2.0, mode="nearest") + self.lateral[i](skips[i])
-            x = self.smooth[i](x)
-            if i:
+        for i in range(len(self.smooth) - 1, -1, -1):
+            lateral = self.lateral[i](skips[self.finest + i])
+            x = self.smooth[i](F.interpolate(self.reduce[i](x), scale_factor=2.0, mode="nearest") + lateral)
+            if i and self.cell == 1:
                 coarse.insert(0, self.coarse[i - 1](x))
+        if self.cell > 1:
+            return [self.head(x)]
         return [F.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False), *coarse]
 
 
-NETWORKS: dict[str, Callable[[int, int], Network]] = {
-    "unet-lite": UNetLite,
-    "unet-deck": UNetDeck,
+class CnnWeimer(Network):
+    """The small classifier of Weimer et al. 2016 (CIRP Annals 65, 417), run over the whole image.
+
+    3×3 convolutions of 32-32 and 64-64-64 with max-pooling, then two fully connected layers of 1024 on what a patch
+    of 32×32 px gives. Here the fully connected layers are convolutions, so that every 16 px a patch is classified.
+    """
+
+    stride = 16
+
+    def __init__(self, channels: int = 1, planes: int = 1, cell: int = 16) -> None:
+        super().__init__()
+        if cell != self.stride:
+            raise ValueError(f"cnn-weimer classifies a patch every {self.stride} px; got cells of {cell} px")
+        self.features = nn.Sequential(
+            _relu_pair(channels, 32), nn.MaxPool2d(2), _relu_pair(32, 64), nn.Conv2d(64, 64, 3, padding=1),
+            nn.ReLU(inplace=True), nn.MaxPool2d(2),
+        )  # fmt: skip
+        self.classify = nn.Sequential(
+            nn.Conv2d(64, 1024, 8, stride=4, padding=2), nn.ReLU(inplace=True), nn.Dropout2d(0.5),
+            nn.Conv2d(1024, 1024, 1), nn.ReLU(inplace=True), nn.Dropout2d(0.5), nn.Conv2d(1024, planes, 1),
+        )  # fmt: skip
+
+    def outputs(self, x: Tensor) -> list[Tensor]:
+        """Logits, one every 16 px."""
+        return [self.classify(self.features(x))]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEntry:
+    """How a network is made, of (channels, planes, cell), and what for: task → the cell, in px, of its output."""
+
+    make: Callable[[int, int, int], Network]
+    stride: int
+    cells: Mapping[Task, int]
+
+
+NETWORKS: dict[str, NetworkEntry] = {
+    "unet-lite": NetworkEntry(UNetLite, UNetLite.stride, {Task.SEGMENT: 1, Task.DETECT: 4, Task.CLASSIFY: 8}),
+    "unet-deck": NetworkEntry(UNetDeck, UNetDeck.stride, {Task.SEGMENT: 1}),
+    "cnn-weimer": NetworkEntry(CnnWeimer, CnnWeimer.stride, {Task.CLASSIFY: 16}),
 }
-"""Name → constructor of (channels, classes). The first is the default."""
+"""Name → entry. The first is the default."""
 
 
 def parameters(network: nn.Module) -> int:

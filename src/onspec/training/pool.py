@@ -1,5 +1,6 @@
-"""The images a run trains or validates on, in memory at working resolution and in their own dtype."""
+"""The images a run trains or validates on: facts of all of them, and the pixels of as many as memory holds."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,14 +9,36 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from onspec.datasets.labels import load_mask
-from onspec.domain import Sample
+from onspec.datasets.labels import class_index, is_located, load_boxes, load_instances, load_mask
+from onspec.domain import DEFECT, Sample, Task
+from onspec.imaging.instances import core_target
 from onspec.imaging.masks import Mask
-from onspec.imaging.preparation import InputSpec, conform, resized, statistics
+from onspec.imaging.preparation import conform, resized, statistics
 from onspec.imaging.reading import Image, read_image
+from onspec.training.plan import Plan
 
 _ANCHORS = 64
 """How many pixels of each defect are kept as places to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One defect: its class, and int32 (n, 2) of (x, y) working px on it."""
+
+    cls: int
+    places: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pixels:
+    """What of an image takes memory: the image in its own dtype, (H, W) or (H, W, 3), and its label.
+
+    `mask` is uint8 (K, H, W) of 0/1, with one more plane of object cores where touching objects are told apart; it has
+    no plane where labels are not about pixels.
+    """
+
+    image: Image
+    mask: Mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,58 +46,128 @@ class Labelled:
     """One image with its label at working resolution.
 
     Attributes:
-        image: (H, W) or (H, W, 3) in its own dtype.
-        mask: uint8 (K, H, W) of 0/1; `None` where the part is known to be defective, but not where.
+        size: width, height in working px.
         stats: what `imaging.preparation.statistics` says of the whole image.
-        defects: for each defect, int32 (n, 2) of (x, y) pixels on it.
+        located: it is known which pixels are defective; always so for a good part.
+        spots: the located defects.
+        boxes: float32 (n, 4) of x, y, width, height in working px, and `kinds`, int64 (n,), their classes.
+        cls: class of the whole image: 0 for a good part, else 1 + the class's index.
+        read: gives the pixels, from memory or anew from the files.
     """
 
     sample: Sample
-    image: Image
-    mask: Mask | None
+    size: tuple[int, int]
     stats: tuple[float, float]
-    defects: tuple[NDArray[np.int32], ...]
+    located: bool
+    spots: tuple[Spot, ...]
+    boxes: NDArray[np.float32]
+    kinds: NDArray[np.int64]
+    cls: int
+    read: Callable[[], Pixels]
 
-    @property
-    def located(self) -> bool:
-        """Whether the label says which pixels are defective."""
-        return self.mask is not None
 
-
-def load_labelled(sample: Sample, spec: InputSpec, classes: tuple[str, ...]) -> Labelled:
+def load_labelled(sample: Sample, plan: Plan) -> tuple[Labelled, Pixels]:
     """Read, check and resize one image with its label.
 
     Raises:
         ImageError, LabelError: what is wrong with the file, by name.
     """
-    image = conform(read_image(sample.image), spec, sample.name)
-    height, width = image.shape[:2]
-    working = resized(image, spec)
-    mask = None
-    if sample.annotations or not sample.defective:
-        full = load_mask(sample, (width, height), classes)
-        mask = np.stack([_shrunk(plane, working.shape[:2]) for plane in full])
-    return Labelled(sample, working, mask, statistics(working, spec), _anchors(mask))
+    pixels, boxes, kinds = _read(sample, plan)
+    height, width = pixels.image.shape[:2]
+    classes = len(plan.classes)
+    spots = _box_spots(boxes, kinds) if plan.task is Task.DETECT else mask_spots(pixels.mask[:classes])
+    areas = [int(plane.sum()) for plane in pixels.mask[:classes]]
+    item = Labelled(
+        sample=sample,
+        size=(width, height),
+        stats=statistics(pixels.image, plan.input),
+        located=is_located(sample) and plan.task is not Task.CLASSIFY,
+        spots=spots,
+        boxes=boxes,
+        kinds=kinds,
+        cls=_image_class(sample, plan, areas, kinds),
+        read=lambda: _read(sample, plan)[0],
+    )
+    return item, pixels
 
 
 def load_pool(
-    samples: Sequence[Sample], spec: InputSpec, classes: tuple[str, ...], tell: Callable[[int], None] = lambda _: None
+    samples: Sequence[Sample],
+    plan: Plan,
+    tell: Callable[[int], None] = lambda _: None,
+    *,
+    memory_bytes: int | None = None,
 ) -> list[Labelled]:
-    """Load all samples with a few threads, in order; `tell` is called with the count so far."""
-    pool = []
+    """Load all samples with a few threads, in order; `tell` is called with the count so far.
+
+    Pixels beyond `memory_bytes` (by default 40 % of what the machine has) are not kept but read again whenever they
+    are needed: a training set may be larger than memory.
+    """
+    left = _memory() * 2 // 5 if memory_bytes is None else memory_bytes
+    pool: list[Labelled] = []
     with ThreadPoolExecutor(4) as threads:
-        for labelled in threads.map(lambda s: load_labelled(s, spec, classes), samples):
-            pool.append(labelled)
+        for item, pixels in threads.map(lambda s: load_labelled(s, plan), samples):
+            size = pixels.image.nbytes + pixels.mask.nbytes
+            left -= size
+            pool.append(_kept(item, pixels) if left >= 0 else item)
             tell(len(pool))
     return pool
 
 
 def defective_of(pool: Iterable[Labelled]) -> list[Labelled]:
     """Those whose defects are located."""
-    return [item for item in pool if item.defects]
+    return [item for item in pool if item.spots]
 
 
-def _shrunk(mask: Mask, shape: tuple[int, ...]) -> Mask:
+def _kept(item: Labelled, pixels: Pixels) -> Labelled:
+    values = {name: getattr(item, name) for name in Labelled.__slots__ if name != "read"}
+    return Labelled(**values, read=lambda: pixels)
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _read(sample: Sample, plan: Plan) -> tuple[Pixels, NDArray[np.float32], NDArray[np.int64]]:
+    image = conform(read_image(sample.image), plan.input, sample.name)
+    height, width = image.shape[:2]
+    working = resized(image, plan.input)
+    shape = (working.shape[0], working.shape[1])
+    boxes, kinds = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    planes: list[Mask] = []
+    if is_located(sample) and plan.task is not Task.CLASSIFY:
+        if plan.task is Task.DETECT:
+            boxes, kinds = load_boxes(sample, (width, height), plan.classes)
+            boxes *= np.array([shape[1] / width, shape[0] / height] * 2, np.float32)
+        else:
+            planes = [_shrunk(plane, shape) for plane in load_mask(sample, (width, height), plan.classes)]
+            if plan.separate:
+                planes.append(core_target(_nearest(load_instances(sample, (width, height)), shape)))
+    if not planes:
+        planes = [np.zeros(shape, np.uint8) for _ in range(plan.label_planes)]
+    mask = np.stack(planes) if planes else np.zeros((0, *shape), np.uint8)
+    return Pixels(working, mask), boxes, kinds
+
+
+def _image_class(sample: Sample, plan: Plan, areas: Sequence[int], kinds: NDArray[np.int64]) -> int:
+    """The class of a whole image: that of its label, else the one with the largest area, or most boxes.
+
+    Only to classify must it be known; where a defect is not located, it may be any.
+    """
+    if not sample.defective:
+        return 0
+    if any(areas):
+        return 1 + int(np.argmax(areas))
+    if len(kinds):
+        return 1 + int(np.bincount(kinds).argmax())
+    named = [a.cls for a in sample.annotations]
+    cls = sample.cls or (max(set(named), key=lambda c: (named.count(c), c)) if named else DEFECT)
+    if plan.task is not Task.CLASSIFY and cls not in plan.classes:
+        return 1
+    return 1 + class_index(cls, plan.classes, sample.name)
+
+
+def _shrunk(mask: Mask, shape: tuple[int, int]) -> Mask:
     """Resize a 0/1 mask: a working pixel is defective where at least half of its area is."""
     if mask.shape == shape:
         return mask
@@ -82,14 +175,28 @@ def _shrunk(mask: Mask, shape: tuple[int, ...]) -> Mask:
     return (share >= 0.5).astype(np.uint8)
 
 
-def _anchors(mask: Mask | None) -> tuple[NDArray[np.int32], ...]:
+def _nearest(labels: NDArray[np.int32], shape: tuple[int, int]) -> NDArray[np.int32]:
+    if labels.shape == shape:
+        return labels
+    resampled = cv2.resize(labels.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(resampled, np.int32)
+
+
+def mask_spots(mask: Mask) -> tuple[Spot, ...]:
     """Pixels of every connected defect, evenly picked so that large ones cost no memory."""
-    if mask is None or not mask.any():
-        return ()
-    count, labels = cv2.connectedComponents(mask.max(axis=0), connectivity=8)
     found = []
-    for label in range(1, count):
-        ys, xs = np.nonzero(labels == label)
-        pick = np.linspace(0, len(xs) - 1, min(len(xs), _ANCHORS)).astype(np.int64)
-        found.append(np.stack([xs[pick], ys[pick]], axis=1).astype(np.int32))
+    for cls, plane in enumerate(mask):
+        if not plane.any():
+            continue
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(plane, connectivity=8)
+        for label in range(1, count):
+            x, y, w, h = (int(v) for v in stats[label, :4])
+            ys, xs = np.nonzero(labels[y : y + h, x : x + w] == label)
+            pick = np.linspace(0, len(xs) - 1, min(len(xs), _ANCHORS)).astype(np.int64)
+            found.append(Spot(cls, np.stack([xs[pick] + x, ys[pick] + y], axis=1).astype(np.int32)))
     return tuple(found)
+
+
+def _box_spots(boxes: NDArray[np.float32], kinds: NDArray[np.int64]) -> tuple[Spot, ...]:
+    middles = np.rint(boxes[:, :2] + boxes[:, 2:] / 2).astype(np.int32)
+    return tuple(Spot(int(k), m[None]) for k, m in zip(kinds, middles, strict=True))

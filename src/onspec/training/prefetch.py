@@ -1,61 +1,66 @@
-"""The crops of the coming steps, cut while the network works on the present one."""
+"""The crops of the coming steps, cut by threads while the network works on the present one."""
 
 import itertools
-import queue
-import threading
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from onspec.training.objectives import Objective
 from onspec.training.sampling import CropSampler
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Image, target and valid of one step, float32 (N, ·, S, S)."""
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's crops, stacked: `image` float32 (N, C, S, S), `target` float32 (N, T, h, w) as the objective makes it,
+    `valid` float32 (N, 1, S, S), `bags` int64 (N,)."""
+
+    image: Tensor
+    target: Tensor
+    valid: Tensor
+    bags: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Makes the batches of one process: every `processes`-th crop from `rank` on."""
+
+    sampler: CropSampler
+    objective: Objective
+    rank: int = 0
+    processes: int = 1
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step; a pure function of it."""
+        crops = self.sampler.batch(step, self.rank, self.processes)
+        return Batch(
+            image=torch.from_numpy(np.stack([crop.tensor for crop in crops])),
+            target=torch.from_numpy(np.stack([self.objective.target(crop.truth) for crop in crops])),
+            valid=torch.from_numpy(np.stack([crop.truth.valid for crop in crops])),
+            bags=torch.tensor([crop.bag for crop in crops], dtype=torch.int64),
+        )
 
 
 class Prefetch:
-    """A context with an endless iterator of batches, from step `first` on, cut ahead in a thread."""
+    """A context with an endless iterator of batches in order, from step `first` on, `ahead` of them under way."""
 
-    def __init__(self, sampler: CropSampler, first: int, ahead: int = 4) -> None:
-        self._queue: queue.Queue[Batch | BaseException] = queue.Queue(ahead)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._fill, args=(sampler, first), daemon=True)
+    def __init__(self, feed: Feed, first: int, *, ahead: int = 4, threads: int = 1) -> None:
+        self._feed, self._first, self._ahead = feed, first, ahead
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="crops")
 
     def __enter__(self) -> Iterator[Batch]:
-        self._thread.start()
         return self._batches()
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        while self._thread.is_alive():
-            try:
-                self._queue.get(timeout=0.05)
-            except queue.Empty:
-                continue
-        self._thread.join()
-
-    def _fill(self, sampler: CropSampler, first: int) -> None:
-        try:
-            for step in itertools.count(first):
-                if self._stop.is_set():
-                    return
-                self._queue.put(collate(sampler, step))
-        except BaseException as error:  # handed to the loop, which raises it
-            self._queue.put(error)
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _batches(self) -> Iterator[Batch]:
-        while True:
-            item = self._queue.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-
-def collate(sampler: CropSampler, step: int) -> Batch:
-    """Image, target and valid of one step, float32 (N, ·, S, S)."""
-    crops = sampler.batch(step)
-    stacks = (np.stack([getattr(c, name) for c in crops]) for name in ("tensor", "target", "valid"))
-    image, target, valid = (torch.from_numpy(s) for s in stacks)
-    return image, target, valid
+        under_way: deque[Future[Batch]] = deque()
+        for step in itertools.count(self._first):
+            under_way.append(self._pool.submit(self._feed, step))
+            if len(under_way) > self._ahead:
+                yield under_way.popleft().result()

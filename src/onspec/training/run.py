@@ -3,37 +3,47 @@
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import cv2
+from lightning_fabric import Fabric
 
 from onspec import __version__
 from onspec.datasets.dataset import Dataset
 from onspec.datasets.fingerprint import fingerprint
-from onspec.datasets.splitting import assign, read_split, write_split
-from onspec.domain import DataError, Sample, Split, UsageError
+from onspec.datasets.labels import is_located, load_boxes, load_mask
+from onspec.datasets.splitting import assign, assign_good, read_split, write_split
+from onspec.domain import DataError, Sample, Split, Task, UsageError
 from onspec.evaluation.operating_point import Chooser
-from onspec.imaging.reading import read_bytes
+from onspec.imaging.preparation import predict
+from onspec.imaging.reading import read_bytes, read_image
 from onspec.recipe.draft import write_draft
 from onspec.recipe.schema import DataProvenance, Provenance, Recipe
 from onspec.training.allocator import keep_freed_memory
 from onspec.training.checkpoint import NAME as CHECKPOINT
+from onspec.training.crops import Paint
 from onspec.training.export import to_onnx
 from onspec.training.loop import Budget, Outcome, Watcher, fit
+from onspec.training.machine import open_machine, precision
 from onspec.training.networks import parameters
-from onspec.training.plan import Plan, Reasons, make_plan, read_plan, write_plan
-from onspec.training.pool import load_pool
+from onspec.training.objectives import objective_of
+from onspec.training.plan import Plan, Reasons, read_plan, write_plan
+from onspec.training.planning import DECK, Wishes, deck_plan, make_plan
+from onspec.training.pool import Labelled, load_pool
+from onspec.training.sampling import CropSampler
 from onspec.training.survey import survey
-from onspec.training.validation import original_maps, torch_infer
-
-WINDOWS = (1, 3, 5, 9, 15, 25)
-"""Sides in original px among which the averaging window of the image score is chosen on validation parts."""
+from onspec.training.synthetic import Synthesiser
+from onspec.training.synthetic_parts import synthetic_copies
+from onspec.training.validation import SHARPNESS, WINDOWS, torch_infer
 
 _GOLDEN_EACH = 2
+
+_PAINT_FROM = 64
+"""About how many good images lend their texture to synthetic defects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,9 @@ class Settings:
     Attributes:
         budget_s: seconds for the whole command, reading and export included.
         steps: exactly so many steps instead of what fits the budget.
+        wishes: what the plan shall not decide.
+        plan_file: the plan to follow, or the name of a plan that onspec has: `deck`.
+        good_only: learn from good parts alone; defective ones are kept for the test.
         started: `time.monotonic()` when the command began.
     """
 
@@ -50,54 +63,68 @@ class Settings:
     budget_s: float
     seed: int = 0
     steps: int | None = None
-    network: str | None = None
+    wishes: Wishes = field(default_factory=Wishes)
     plan_file: Path | None = None
     split_file: Path | None = None
+    good_only: bool = False
     resume: bool = False
     started: float = 0.0
 
 
 Say = Callable[[str], None]
+Parts = Mapping[Split, list[Sample]]
 
 
 def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> Recipe:
     """Train and write the run: plan.yaml, split.csv, curves, recipe.json, model.onnx, golden samples.
+
+    Of several processes that train together, the first alone writes and talks; all return the recipe.
 
     Raises:
         DataError, ImageError, LabelError: data that cannot be trained on.
         UsageError: a run folder that is in use, a budget that is too small, an edited plan that is wrong.
     """
     run = settings.run
-    _open_run(run, settings)
     keep_freed_memory()
     cv2.setNumThreads(1)  # crops are cut beside the network's own threads
-    assignment = _split(dataset, settings)
+    fabric = open_machine()
+    if fabric.is_global_zero:
+        _open_run(run, settings)
+    fabric.barrier()
+    assignment = _split(dataset, settings, fabric)
     parts = {s: [x for x in dataset.samples if assignment[x.name] is s] for s in (Split.TRAIN, Split.VAL)}
-    _refuse_unbalanced(parts)
-    plan, reasons = _plan(parts, settings)
-    write_plan(run / "plan.yaml", plan, reasons)
-    for field, reason in reasons.items():
-        say(f"plan: {field}: {reason}")
-    train_pool = load_pool(parts[Split.TRAIN], plan.input, plan.classes)
-    val_pool = load_pool(parts[Split.VAL], plan.input, plan.classes)
-    say(f"data: {len(train_pool)} images to train on, {len(val_pool)} to validate on; {dataset.parts_rule}")
-    budget = Budget(settings.budget_s - _reserve(len(val_pool), settings.budget_s), settings.steps)
+    _refuse_unbalanced(parts, good_only=_good_only(dataset, settings))
+    plan, reasons = _plan(parts, settings, fabric)
+    if fabric.is_global_zero:
+        write_plan(run / "plan.yaml", plan, reasons)
+        for name, reason in reasons.items():
+            say(f"plan: {name}: {reason}")
+    train_pool, val_pool = _pools(parts, plan)
+    if fabric.is_global_zero:
+        say(f"data: {len(train_pool)} images to train on, {len(val_pool)} to validate on; {dataset.parts_rule}")
+    paint = _paint(train_pool, plan)
+    if paint is not None and not any(item.sample.defective for item in val_pool):
+        val_pool = [*val_pool, *synthetic_copies(val_pool, paint, plan.crop, settings.seed)]
+    sampler = CropSampler(train_pool, plan, seed=settings.seed, paint=paint)
+    deadline = settings.budget_s - _reserve(len(val_pool), settings.budget_s)
+    budget = Budget(deadline, settings.steps, settings.started or time.monotonic())
     outcome = fit(
         run,
         plan,
-        train_pool,
+        sampler,
         val_pool,
         budget=budget,
-        seed=settings.seed,
-        started=settings.started or time.monotonic(),
         resume=settings.resume,
         watch=watch,
+        fabric=fabric,
     )
-    say(f"trained {outcome.state.step} steps; the best network is of step {outcome.state.best_step}")
-    recipe = _recipe(dataset, assignment, settings, plan, outcome, _observed(outcome, plan, parts[Split.VAL]))
-    write_draft(
-        run, recipe, to_onnx(outcome.network, plan.input.channels, plan.input.stride), _golden(parts[Split.VAL])
-    )
+    chooser = _observed(outcome, plan, parts[Split.VAL])
+    recipe = _recipe(dataset, assignment, settings, plan, outcome, chooser)
+    if fabric.is_global_zero:
+        say(f"trained {outcome.state.step} steps; the best network is of step {outcome.state.best_step}")
+        model = to_onnx(outcome.network, objective_of(plan), plan.input.channels, plan.input.stride)
+        write_draft(run, recipe, model, _golden(parts[Split.VAL]))
+    fabric.barrier()
     return recipe
 
 
@@ -109,32 +136,56 @@ def _open_run(run: Path, settings: Settings) -> None:
     run.mkdir(parents=True, exist_ok=True)
 
 
-def _split(dataset: Dataset, settings: Settings) -> dict[str, Split]:
+def _good_only(dataset: Dataset, settings: Settings) -> bool:
+    return settings.good_only or dataset.defective == 0
+
+
+def _split(dataset: Dataset, settings: Settings, fabric: Fabric) -> dict[str, Split]:
     """A resumed run keeps its split; a new one writes it down before anything is read."""
     path = settings.run / "split.csv"
     if settings.resume and path.is_file():
         return read_split(path, dataset)
-    assignment = assign(dataset, seed=settings.seed, split_file=settings.split_file)
-    write_split(path, dataset, assignment)
+    make = assign_good if _good_only(dataset, settings) else assign
+    assignment = make(dataset, seed=settings.seed, split_file=settings.split_file)
+    if fabric.is_global_zero:
+        write_split(path, dataset, assignment)
     return assignment
 
 
-def _refuse_unbalanced(parts: dict[Split, list[Sample]]) -> None:
+def _refuse_unbalanced(parts: Parts, *, good_only: bool) -> None:
     for split, samples in parts.items():
         if not samples:
             raise DataError(f"the {split} split has no image; correct split.csv, or leave the split to onspec")
-        if not any(s.defective for s in samples):
+        if not good_only and not any(s.defective for s in samples):
             raise DataError(
-                f"the {split} split has no defective image, so nothing can be learned or judged; add defective parts"
+                f"the {split} split has no defective image, so nothing can be learned or judged; add defective parts, "
+                "or learn from good parts alone with --good-only"
             )
 
 
-def _plan(parts: dict[Split, list[Sample]], settings: Settings) -> tuple[Plan, Reasons]:
-    if settings.plan_file is not None:
-        return read_plan(settings.plan_file), {"task": f"from {settings.plan_file.name}"}
-    if settings.resume and (settings.run / "plan.yaml").is_file():
-        return read_plan(settings.run / "plan.yaml"), {"task": "as the run was started"}
-    return make_plan(survey(parts[Split.TRAIN] + parts[Split.VAL], ("defect",)), settings.network)
+def _plan(parts: Parts, settings: Settings, fabric: Fabric) -> tuple[Plan, Reasons]:
+    file, mine = settings.plan_file, settings.run / "plan.yaml"
+    if file is not None and (file.is_file() or str(file) != DECK):
+        return read_plan(file), {"task": f"from {file.name}"}
+    if settings.resume and mine.is_file():
+        return read_plan(mine), {"task": "as the run was started"}
+    facts = survey(parts[Split.TRAIN] + parts[Split.VAL])
+    if file is not None:
+        return deck_plan(facts)
+    return make_plan(facts, replace(settings.wishes, on_gpu=fabric.device.type != "cpu"))
+
+
+def _pools(parts: Parts, plan: Plan) -> tuple[list[Labelled], list[Labelled]]:
+    learned = [s for s in parts[Split.TRAIN] if s.defective or not plan.defective_only]
+    return load_pool(learned, plan), load_pool(parts[Split.VAL], plan)
+
+
+def _paint(pool: Sequence[Labelled], plan: Plan) -> Paint | None:
+    """What draws synthetic defects, out of the texture of good images, where the plan wants any."""
+    good = [item for item in pool if not item.sample.defective]
+    if not plan.synthetic_share or not good:
+        return None
+    return Synthesiser([item.read().image for item in good[:: max(1, len(good) // _PAINT_FROM)]]).paint
 
 
 def _reserve(val_images: int, budget_s: float) -> float:
@@ -143,15 +194,24 @@ def _reserve(val_images: int, budget_s: float) -> float:
 
 
 def _observed(outcome: Outcome, plan: Plan, samples: Sequence[Sample]) -> Chooser:
-    """What the operating point is chosen from: validation maps in original pixels, made as production makes them."""
-    chooser = Chooser(WINDOWS)
-    original_maps(samples, plan.input, plan.classes, torch_infer(outcome.network), chooser.add)
+    """What the operating point is chosen from: validation images in original pixels, predicted as production does."""
+    chooser = Chooser(WINDOWS, plan.task, sharpness=SHARPNESS.get(plan.task))
+    infer = torch_infer(outcome.network, objective_of(plan))
+    for sample in samples:
+        image = read_image(sample.image)
+        size = (image.shape[1], image.shape[0])
+        truth = boxes = None
+        if is_located(sample) and plan.task is not Task.CLASSIFY:
+            truth = load_mask(sample, size, plan.classes)
+            boxes = load_boxes(sample, size, plan.classes) if plan.task is Task.DETECT else None
+        prediction = predict(image, plan.input, plan.classes, plan.task, plan.separate, infer)
+        chooser.add(sample.defective, prediction, truth, boxes=boxes, cls=sample.cls)
     return chooser
 
 
 def _recipe(
     dataset: Dataset,
-    assignment: dict[str, Split],
+    assignment: Mapping[str, Split],
     settings: Settings,
     plan: Plan,
     outcome: Outcome,
@@ -164,8 +224,9 @@ def _recipe(
         name=_name(dataset.root),
         task=plan.task,
         classes=plan.classes,
+        separate=plan.separate,
         input=plan.input,
-        thresholds=chooser.choose(),
+        thresholds=chooser.choose() if images["val_defective"] else chooser.choose_from_good(),
         provenance=Provenance(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             onspec=__version__,
@@ -183,9 +244,10 @@ def _recipe(
                 "seed": settings.seed,
                 "steps": state.step,
                 "best_step": state.best_step,
+                "precision": precision(),
                 "plan": plan.model_dump(mode="json"),
             },
-            metrics={"val_dice": outcome.validation.dice, "val_ap": outcome.validation.ap},
+            metrics={f"val_{name}": value for name, value in outcome.validation.figures.items()},
             versions={
                 "python": platform.python_version(),
                 **{

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from typing import Any
 
 WARM_UP = 0.05
 """Share of the run during which the learning rate rises."""
@@ -38,8 +39,8 @@ class Schedule:
         self.steps = step + two_digits(fitting)
         return True
 
-    def as_dict(self) -> dict[str, float]:
-        """Plain values, for the checkpoint."""
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for the checkpoint and for other processes."""
         return asdict(self)
 
 

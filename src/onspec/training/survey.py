@@ -1,13 +1,15 @@
-"""What a plan needs to know about a training set: sizes, colours, light, defects. Nothing of the test split is read."""
+"""What a plan needs to know about a training set: sizes, colours, light, labels. Nothing of the test split is read."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from onspec.datasets.labels import load_mask
+from onspec.datasets.labels import Located, is_located, load_instances, locating
 from onspec.domain import DataError, Sample
 from onspec.imaging.preparation import holds_gray
 from onspec.imaging.reading import Image, read_image
@@ -18,7 +20,8 @@ _EDGE = 512
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What is kept of one image: size and light, its texture's direction, the areas of its defects in px."""
+    """What is kept of one image: size and light, its texture's direction, its defects' areas in px, and how many of
+    them touch another one."""
 
     width: int
     height: int
@@ -28,11 +31,16 @@ class ImageFacts:
     deviation: float
     tensor: tuple[float, float, float]
     defect_areas: tuple[int, ...]
+    touching: int
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The training set in figures; gray values as shares of the dtype's range, areas and sizes in px."""
+    """The training set in figures; gray values as shares of the dtype's range, areas and sizes in px.
+
+    `located` says how most defects are labelled, `unlocated` counts defective images of which only that is known.
+    `class_parts` counts defective parts by class; `touching` is the share of labelled defects that touch another one.
+    """
 
     images: int
     good: int
@@ -46,6 +54,11 @@ class Survey:
     deviation: float
     coherence: float
     defect_areas: tuple[int, ...]
+    located: Located
+    unlocated: int
+    parts: int
+    class_parts: Mapping[str, int]
+    touching: float
 
     @property
     def small_defect_side(self) -> float | None:
@@ -53,7 +66,7 @@ class Survey:
         return float(np.sqrt(np.percentile(self.defect_areas, 10))) if self.defect_areas else None
 
 
-def survey(samples: Sequence[Sample], classes: tuple[str, ...]) -> Survey:
+def survey(samples: Sequence[Sample]) -> Survey:
     """Read every training and validation image once.
 
     Raises:
@@ -63,11 +76,12 @@ def survey(samples: Sequence[Sample], classes: tuple[str, ...]) -> Survey:
     if not samples:
         raise DataError("the data set has no image to train on; check its split with: onspec check DATA")
     with ThreadPoolExecutor(4) as threads:
-        facts = list(threads.map(lambda s: _facts(s, classes), samples))
+        facts = list(threads.map(_facts, samples))
     dtypes = {f.dtype for f in facts}
     if len(dtypes) > 1:
         raise DataError(f"images of different pixel types ({', '.join(sorted(dtypes))}); convert them to one depth")
     tensors = np.array([f.tensor for f in facts]).sum(axis=0)
+    areas = tuple(area for f in facts for area in f.defect_areas)
     return Survey(
         images=len(facts),
         good=sum(not s.defective for s in samples),
@@ -80,22 +94,34 @@ def survey(samples: Sequence[Sample], classes: tuple[str, ...]) -> Survey:
         mean_spread=float(np.std([f.mean for f in facts])),
         deviation=float(np.mean([f.deviation for f in facts])),
         coherence=_coherence(*tensors),
-        defect_areas=tuple(area for f in facts for area in f.defect_areas),
+        defect_areas=areas,
+        located=locating(samples),
+        unlocated=sum(not is_located(s) for s in samples),
+        parts=len({s.part for s in samples}),
+        class_parts=_class_parts(samples),
+        touching=sum(f.touching for f in facts) / max(1, len(areas)),
     )
 
 
-def _facts(sample: Sample, classes: tuple[str, ...]) -> ImageFacts:
+def _class_parts(samples: Sequence[Sample]) -> dict[str, int]:
+    pairs = {(s.part, a.cls) for s in samples for a in s.annotations}
+    pairs |= {(s.part, s.cls) for s in samples if s.defective and s.cls is not None and not s.annotations}
+    return dict(sorted(Counter(cls for _, cls in pairs).items()))
+
+
+def _facts(sample: Sample) -> ImageFacts:
     image = read_image(sample.image)
     height, width = image.shape[:2]
     gray = holds_gray(image)
     plane = image if image.ndim == 2 else image[..., 1]
     mean, deviation = cv2.meanStdDev(plane)
     top = float(np.iinfo(image.dtype).max)
-    areas: list[int] = []
+    areas: tuple[int, ...] = ()
+    touching = 0
     if sample.annotations:
-        for mask in load_mask(sample, (width, height), classes):
-            stats = cv2.connectedComponentsWithStats(mask, connectivity=8)[2]
-            areas += [int(a) for a in stats[1:, cv2.CC_STAT_AREA]]
+        objects = load_instances(sample, (width, height))
+        counts = np.bincount(objects.ravel())[1:]
+        areas, touching = tuple(int(c) for c in counts if c), _touching(objects)
     return ImageFacts(
         width,
         height,
@@ -104,8 +130,16 @@ def _facts(sample: Sample, classes: tuple[str, ...]) -> ImageFacts:
         float(mean[0, 0]) / top,
         float(deviation[0, 0]) / top,
         _structure(plane),
-        tuple(areas),
+        areas,
+        touching,
     )
+
+
+def _touching(objects: NDArray[np.int32]) -> int:
+    """How many objects have a neighbouring pixel of another one."""
+    pairs = [(objects[:, :-1], objects[:, 1:]), (objects[:-1], objects[1:])]
+    meeting = [np.concatenate([a[m], b[m]]) for a, b in pairs for m in [(a != b) & (a > 0) & (b > 0)]]
+    return len(np.unique(np.concatenate(meeting)))
 
 
 def _structure(plane: Image) -> tuple[float, float, float]:

@@ -6,12 +6,22 @@ from pathlib import Path
 from onspec.datasets import parts, split_file
 from onspec.datasets.dataset import Dataset
 from onspec.datasets.layouts.base import Layout, Reading
+from onspec.datasets.layouts.coco import COCO
+from onspec.datasets.layouts.csv import CSV
 from onspec.datasets.layouts.dagm import DAGM
+from onspec.datasets.layouts.deeppcb import DEEPPCB
+from onspec.datasets.layouts.folders import FOLDERS
+from onspec.datasets.layouts.kolektor import KOLEKTOR
+from onspec.datasets.layouts.labelme import LABELME
 from onspec.datasets.layouts.masks import MASKS
+from onspec.datasets.layouts.voc import VOC
+from onspec.datasets.layouts.yolo import YOLO
 from onspec.datasets.tree import Tree, list_tree
 from onspec.domain import LayoutError
 
-LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (DAGM, MASKS)}
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout for layout in (DAGM, DEEPPCB, KOLEKTOR, MASKS, COCO, VOC, YOLO, LABELME, CSV, FOLDERS)
+}
 """Name → layout; of two that are equally sure, the first is taken."""
 
 __all__ = ["LAYOUTS", "Layout", "Reading", "detect", "load"]
@@ -33,7 +43,7 @@ def load(root: Path, layout: str | None = None, part_pattern: str | None = None)
     listed = split_file.FileSplit({}, {})
     if (root / split_file.NAME).is_file():
         listed = split_file.read(root / split_file.NAME, [sample.name for sample in reading.samples])
-    telling = parts.tell_apart(reading.samples, listed.parts, part_pattern)
+    telling = parts.tell_apart(reading.samples, listed.parts, part_pattern, own=reading.parts)
     samples = tuple(
         replace(sample, part=telling.parts[sample.name], split=listed.splits.get(sample.name, sample.split))
         for sample in reading.samples

@@ -1,7 +1,7 @@
 """What a layout is: how to know it, and how to read it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from onspec.datasets.problem import Problem
 from onspec.datasets.tree import Tree
@@ -10,11 +10,19 @@ from onspec.domain import Sample
 
 @dataclass(frozen=True)
 class Reading:
-    """What a layout read. Each sample's `part` is still its own name; `datasets.parts` tells parts apart."""
+    """What a layout read. Each sample's `part` is still its own name; `datasets.parts` tells parts apart.
+
+    Attributes:
+        samples: every labelled image, sorted by name.
+        problems: what is wrong with the set.
+        inverted: the set's masks draw the background bright.
+        parts: sample name → part, for a layout that says which part an image shows; empty for one that does not.
+    """
 
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...] = ()
     inverted: bool = False
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

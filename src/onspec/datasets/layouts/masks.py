@@ -5,17 +5,19 @@ What a part is:
 - in a set with such a folder, or with `ground_truth/`, every other folder holds defective parts, located where the
   mask marks something;
 - in a set without, a mask that marks something makes the part defective; none, or an empty one, makes it good.
+
+Masks of codes 0, 1, 2 … tell the classes of defects, else the folders do.
 """
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
 from onspec.datasets.layouts.base import Layout, Reading
-from onspec.datasets.mask_facts import MaskFacts, are_inverted, survey_masks
+from onspec.datasets.mask_set import MaskSet, survey
 from onspec.datasets.pairing import Located, Pairs, pair
 from onspec.datasets.problem import Problem
 from onspec.datasets.tree import Tree, folder_truth
-from onspec.domain import DEFECT, LayoutError, MaskFile, Sample
+from onspec.domain import DEFECT, LayoutError, Sample
 
 
 def score(tree: Tree) -> float:
@@ -26,21 +28,20 @@ def score(tree: Tree) -> float:
 
 
 def read(tree: Tree) -> Reading:
-    """Pair, read every mask, decide over the whole set whether they are inverted, and tell good from defective.
+    """Pair, read every mask, decide over the whole set how masks are meant, and tell good from defective.
 
     Raises:
         LayoutError: no label image belongs to any image.
+        LabelError: a file of class names that does not fit the masks.
     """
     pairs = pair(tree.images)
     if not pairs.masks:
         raise LayoutError(f"{tree.root}: no mask belongs to any image; expected {MASKS.shape}")
-    paths = [tree.path(mask) for masks in pairs.masks.values() for mask in masks]
-    facts = survey_masks(paths)
-    read_well = [f for f in facts.values() if isinstance(f, MaskFacts)]
-    judge = _Judge(tree, pairs, facts, are_inverted(read_well), _names_truth(pairs))
-    problems: list[Problem] = [*_pairing_problems(pairs)]
+    masks = survey(tree, [tree.path(mask) for found in pairs.masks.values() for mask in found])
+    judge = _Judge(tree, pairs, masks, _names_truth(pairs))
+    problems: list[Problem] = [*masks.problems, *_pairing_problems(pairs)]
     samples = [judge.sample(image, problems) for image in pairs.images]
-    return Reading(tuple(sorted(samples, key=lambda s: s.name)), tuple(problems), judge.inverted)
+    return Reading(tuple(sorted(samples, key=lambda s: s.name)), tuple(problems), masks.inverted)
 
 
 MASKS = Layout(
@@ -62,18 +63,17 @@ def _names_truth(pairs: Pairs) -> bool:
 class _Judge:
     tree: Tree
     pairs: Pairs
-    facts: dict[Path, MaskFacts | str]
-    inverted: bool
+    masks: MaskSet
     names_truth: bool
 
     def sample(self, image: Located, problems: list[Problem]) -> Sample:
         masks = self.pairs.masks.get(image.path, [])
-        marking = [mask for mask in masks if self._marks(mask)]
+        marking = [path for path in map(self.tree.path, masks) if self.masks.marks(path)]
         named = self._named(image)
         defective = bool(marking) if named is None else named
         kind = image.kinds[-1] if named and folder_truth(image.kinds[-1]) is None else DEFECT
         if named is False and marking:
-            problems.append(_marked_good(image.path, marking[0]))
+            problems.append(_marked_good(image.path, marking[0].relative_to(self.tree.root)))
         if named and not marking:
             problems.append(_unlocated(image.path, masks))
         return Sample(
@@ -81,9 +81,9 @@ class _Judge:
             image=self.tree.path(image.path),
             part=str(image.path),
             defective=defective,
-            annotations=tuple(MaskFile(self.tree.path(m), kind, self.inverted) for m in marking if defective),
+            annotations=tuple(label for path in marking if defective for label in self.masks.labels(path, kind)),
             split=image.split,
-            cls=kind if defective and not marking else None,
+            cls=self.masks.unlocated(kind) if defective and not marking else None,
         )
 
     def _named(self, image: Located) -> bool | None:
@@ -92,13 +92,6 @@ class _Judge:
             return None
         truth = folder_truth(image.kinds[-1])
         return True if truth is None and self.names_truth else truth
-
-    def _marks(self, mask: PurePosixPath) -> bool:
-        """A mask that cannot be read counts as marking: its error must surface, the part must not pass for good."""
-        facts = self.facts[self.tree.path(mask)]
-        if isinstance(facts, str):
-            return True
-        return facts.share < 1.0 if self.inverted else facts.share > 0.0
 
 
 def _pairing_problems(pairs: Pairs) -> list[Problem]:
@@ -124,7 +117,7 @@ def _pairing_problems(pairs: Pairs) -> list[Problem]:
     ]
 
 
-def _marked_good(image: PurePosixPath, mask: PurePosixPath) -> Problem:
+def _marked_good(image: PurePosixPath, mask: PurePath) -> Problem:
     return Problem(
         severity="error",
         code="good-with-label",

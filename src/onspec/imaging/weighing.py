@@ -1,0 +1,126 @@
+"""How much a region of a score map weighs: the two ways in which pixels' scores become a region's, and an image's."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from onspec.domain import ScoreMap
+from onspec.imaging.instances import count_objects
+
+_ROUNDING = 1e-6
+"""What a mean of scores may differ from the scores themselves by rounding alone."""
+
+EVIDENCE_FLOOR = 0.05
+"""The score from which neighbouring pixels belong to one region where its evidence is summed up."""
+
+_AREA = 1e-3
+"""Share of the image that a region takes whose score is that of its pixels."""
+
+_SUREST = 1.0 - 1e-6
+"""The highest score that odds are reckoned of."""
+
+_TINY = 1e-300
+
+
+class Weighing(Protocol):
+    """Region scores of a map. Raising any score of the map never lowers the image's."""
+
+    def floor(self, lowest: float) -> float:
+        """The score from which pixels belong to a region, given the lowest score that a verdict depends on."""
+        ...
+
+    def regions(self, total: ScoreMap, labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:
+        """The score of each of `count` labels, float64 (count,); label 0 is what belongs to no region."""
+        ...
+
+    def image(self, total: ScoreMap, cores: ScoreMap | None) -> float:
+        """The image's score in [0, 1]: that of its highest region."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The highest mean over a window of `window`×`window` px that lies in the region."""
+
+    window: int
+
+    def floor(self, lowest: float) -> float:
+        """No pixel of a lower score can have a higher mean: see `peak_field`."""
+        return lowest
+
+    def regions(self, total: ScoreMap, labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:
+        """The highest of `peak_field` in each label."""
+        scores = np.zeros(count, np.float64)
+        inside = labels > 0
+        np.maximum.at(scores, labels[inside], peak_field(total, self.window)[inside])
+        return scores
+
+    def image(self, total: ScoreMap, cores: ScoreMap | None) -> float:
+        """The highest of `peak_field`."""
+        del cores  # however regions are cut, one of them has the highest
+        return float(peak_field(total, self.window).max())
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How sure and how large a region is, together: its pixels' odds, raised to `sharpness`, summed up.
+
+    With the odds o = s / (1 − s) of a pixel's score, a region R in an image of A px has the odds
+    O = (Σ_R o^r / (0.001·A))^(1/r), and the score O / (1 + O). A region of a thousandth of the image has its pixels'
+    own score; a smaller one has to be surer, a larger one may be less sure. With r → ∞ the surest pixel alone counts,
+    with r → 0 the area. One window cannot do that: a small one ranks small defects well, a large one large ones. It
+    is the power mean of odds of `imaging.pooling`, over a region instead of an image.
+    """
+
+    sharpness: float
+
+    def floor(self, lowest: float) -> float:
+        """Always the same, so that a region's extent depends on no threshold."""
+        del lowest
+        return EVIDENCE_FLOOR
+
+    def regions(self, total: ScoreMap, labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:
+        """The evidence of each label; 0 for label 0."""
+        inside = labels > 0
+        return self._evidence(total.values[inside], labels[inside], count, total.values.size)
+
+    def image(self, total: ScoreMap, cores: ScoreMap | None) -> float:
+        """The evidence of the strongest region; where no pixel reaches the floor, that of the highest one alone."""
+        labels, count = count_objects(total.values >= EVIDENCE_FLOOR, cores)
+        if count > 1:
+            return float(self.regions(total, labels, count).max())
+        highest = total.values.max(keepdims=True).ravel()
+        return float(self._evidence(highest, np.zeros(1, np.int32), 1, total.values.size)[0])
+
+    def _evidence(
+        self, scores: NDArray[np.float32], labels: NDArray[np.int32], count: int, pixels: int
+    ) -> NDArray[np.float64]:
+        """float64 (count,), reckoned against each label's highest odds, so that no power overflows."""
+        sure = np.minimum(scores.astype(np.float64), _SUREST)
+        odds = sure / (1.0 - sure)
+        highest = np.zeros(count, np.float64)
+        np.maximum.at(highest, labels, odds)
+        relative = (odds / np.maximum(highest, _TINY)[labels]) ** self.sharpness
+        sums = np.bincount(labels, weights=relative, minlength=count)
+        together = highest * (sums / (_AREA * pixels)) ** (1.0 / self.sharpness)
+        return np.asarray(together / (1.0 + together), np.float64)
+
+
+def peak_field(score_map: ScoreMap, window: int) -> NDArray[np.float32]:
+    """Per pixel, the mean score of the `window`×`window` px around it, but no more than the pixel's own score.
+
+    A defect is an area, not one pixel over a threshold: averaging keeps single hot pixels from rejecting a part. The
+    bound by the pixel's own score ties each value to a pixel that belongs to the defect, so that an image's score is
+    the score of one of its regions. Raising any score of the map lowers no value of the field: more defect never
+    makes a part look better. Beyond the border the map is mirrored about its outermost pixels, which count once: a hot
+    pixel in a corner is no better than one in the middle. `window` is odd; 1 leaves the map as it is.
+    """
+    values = score_map.values
+    if window <= 1:
+        return values
+    mean = np.asarray(cv2.blur(values, (window, window), borderType=cv2.BORDER_REFLECT_101), np.float32)
+    mean = mean + np.float32(_ROUNDING)  # on a plateau the mean is the plateau
+    return np.asarray(np.minimum(mean, values), np.float32)

@@ -1,0 +1,225 @@
+"""A plan made from what a data set shows, with a reason for each choice."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from onspec.domain import DEFECT, DataError, Task, UsageError
+from onspec.imaging.preparation import Extent, InputSpec
+from onspec.training.augmentation import Augmentation
+from onspec.training.networks import NETWORKS, NetworkEntry
+from onspec.training.plan import Plan, Reasons
+from onspec.training.survey import Survey
+
+DECK = "deck"
+"""The name of the plan that follows the 2018 talk to the letter."""
+
+_LONGEST_WHOLE = 512
+"""Longest side, working px, of images that are classified as a whole."""
+
+_STEP_PIXELS = 4 * 256 * 256
+"""Pixels that a step looks at on a CPU."""
+
+_FEW_OF_A_CLASS = 3
+"""Defective parts below which a class is not learned on its own."""
+
+_DIRECTED = 0.3
+"""Coherence of the structure tensor from which a texture has a direction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user decided, `None` for what the data shall decide; `on_gpu` says what it will run on."""
+
+    task: Task | None = None
+    classes: Literal["one", "each"] | None = None
+    network: str | None = None
+    on_gpu: bool = False
+
+
+def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
+    """Choose from the survey of a training set.
+
+    Raises:
+        UsageError: a network that is unknown or does not fit the task.
+        DataError: labels from which the wanted task cannot be learned.
+    """
+    task, task_reason = _task(facts, wishes.task)
+    name, entry = _network(wishes.network, task)
+    classes, classes_reason = _classes(facts, task, wishes.classes)
+    scale, scale_reason = _scale(facts, task)
+    normalise, normalise_reason = _normalise(facts)
+    crop, crop_reason = _crop(facts, task, scale, entry.stride)
+    separate = task is Task.SEGMENT and facts.touching > 0.05
+    augmentation, augmentation_reason = _augmentation(facts, task)
+    paste, synthetic, shares_reason = _shares(facts, task, classes)
+    plan = Plan(
+        task=task,
+        classes=classes,
+        separate=separate,
+        network=name,
+        input=InputSpec(
+            width=_extent(facts.widths),
+            height=_extent(facts.heights),
+            channels=3 if facts.channels == 3 else 1,
+            dtype="uint16" if facts.dtype == "uint16" else "uint8",
+            scale=scale,
+            normalise=normalise,
+            stride=entry.stride,
+            cell=entry.cells[task],
+        ),
+        crop=crop,
+        batch=_batch(task, crop, on_gpu=wishes.on_gpu),
+        paste_share=paste,
+        synthetic_share=synthetic,
+        augmentation=augmentation,
+    )
+    reasons = {
+        "task": task_reason,
+        "classes": classes_reason,
+        "separate": f"{facts.touching * 100:.0f} % of the labelled defects touch another one",
+        "network": "the default" if wishes.network is None else "as asked for",
+        "input": f"{scale_reason}; {normalise_reason}",
+        "crop": crop_reason,
+        "batch": f"about as many pixels a step as a {'GPU' if wishes.on_gpu else 'CPU'} is quick with",
+        "defect_share": f"{facts.good} good and {facts.defective} defective images: both are shown equally often",
+        "paste_share": shares_reason,
+        "augmentation": augmentation_reason,
+    }
+    return plan, reasons
+
+
+def deck_plan(facts: Survey) -> tuple[Plan, Reasons]:
+    """The 2018 talk to the letter: its U-Net on whole images of 512 px, from defective images only, Dice loss, Adam
+    with a rate of 1e-4; no augmentation, no average of weights."""
+    entry = NETWORKS["unet-deck"]
+    still = {name: 0.0 for name in Augmentation.model_fields if name not in ("flip", "quarter_turns")}
+    plan = Plan(
+        network="unet-deck",
+        input=InputSpec(
+            width=_extent(facts.widths),
+            height=_extent(facts.heights),
+            channels=3 if facts.channels == 3 else 1,
+            dtype="uint16" if facts.dtype == "uint16" else "uint8",
+            scale=min(4.0, 512 / facts.median_side),
+            stride=entry.stride,
+            cell=entry.cells[Task.SEGMENT],
+        ),
+        crop=512,
+        batch=4,
+        defect_share=1.0,
+        augmentation=Augmentation(flip=False, quarter_turns=False, **still),
+        loss="dice",
+        optimiser="adam",
+        schedule="constant",
+        learning_rate=1e-4,
+        weight_decay=0.0,
+        ema=0.0,
+        defective_only=True,
+    )
+    return plan, {"task": "the 2018 talk's own way, as a baseline"}
+
+
+def _task(facts: Survey, wanted: Task | None) -> tuple[Task, str]:
+    by_label = {"pixels": Task.SEGMENT, "boxes": Task.DETECT, "nowhere": Task.CLASSIFY}[facts.located]
+    if facts.located == "nowhere" and facts.defective == 0:
+        by_label = Task.SEGMENT  # from good parts alone, with synthetic defects
+    told = {"pixels": "as areas", "boxes": "as boxes", "nowhere": "by whole images"}[facts.located]
+    if wanted is None:
+        return by_label, f"the labels tell defects {told}" if facts.defective else "there are good parts only"
+    if wanted is not Task.CLASSIFY and facts.located == "nowhere" and facts.defective:
+        raise DataError(
+            f"the labels tell defects by whole images, so they cannot teach to {wanted}; use --task classify"
+        )
+    return wanted, f"as asked for; the labels tell defects {told}"
+
+
+def _network(wanted: str | None, task: Task) -> tuple[str, NetworkEntry]:
+    fitting = [name for name, entry in NETWORKS.items() if task in entry.cells]
+    name = wanted or fitting[0]
+    if name not in NETWORKS:
+        raise UsageError(f"Unknown network {name!r}; choose {', '.join(NETWORKS)}")
+    if name not in fitting:
+        raise UsageError(f"network {name} cannot {task}; choose {', '.join(fitting)}")
+    return name, NETWORKS[name]
+
+
+def _classes(facts: Survey, task: Task, wanted: Literal["one", "each"] | None) -> tuple[tuple[str, ...], str]:
+    named = {cls: count for cls, count in facts.class_parts.items() if cls != DEFECT}
+    told = ", ".join(f"{cls} ({count} parts)" for cls, count in named.items())
+    if len(named) < 2 or wanted == "one":
+        return (DEFECT,), "as asked for" if len(named) > 1 else "the labels name no two classes"
+    if DEFECT in facts.class_parts:
+        named[DEFECT] = facts.class_parts[DEFECT]
+    rare = [cls for cls, count in named.items() if count < _FEW_OF_A_CLASS]
+    if wanted is None and task is Task.SEGMENT and rare:
+        return (DEFECT,), f"taken as one, since of {rare[0]} there are too few parts to learn it: {told}"
+    return tuple(sorted(named)), f"the labels name them: {told}"
+
+
+def _extent(sizes: tuple[int, int]) -> Extent:
+    """One size is demanded exactly; of several, half of the smallest to twice the largest is allowed."""
+    low, high = sizes
+    return Extent(min=low, max=high) if low == high else Extent(min=max(1, low // 2), max=high * 2)
+
+
+def _scale(facts: Survey, task: Task) -> tuple[float, str]:
+    """Halve large images while the small defects keep 16 px of side: a quarter of the cost each time."""
+    scale = 1.0
+    if task is Task.CLASSIFY:
+        while facts.median_side * scale > _LONGEST_WHOLE:
+            scale /= 2
+        return scale, f"scale {scale:g}: images are classified as a whole, so that {_LONGEST_WHOLE} px are enough"
+    side = facts.small_defect_side
+    while side is not None and facts.median_side * scale > 800 and side * scale / 2 >= 16:
+        scale /= 2
+    if side is None:
+        return scale, "full resolution: no defect is located"
+    return scale, f"scale {scale:g}: 90 % of the defects are larger than {side:.0f}×{side:.0f} px"
+
+
+def _normalise(facts: Survey) -> tuple[Literal["range", "image"], str]:
+    """Standardise each image where brightness varies more between images than a quarter of the contrast within."""
+    ratio = facts.mean_spread / max(facts.deviation, 1e-6)
+    if ratio > 0.25:
+        return "image", f"brightness differs between images by {ratio:.2f} of their contrast: each is standardised"
+    return "range", f"brightness differs between images by only {ratio:.2f} of their contrast"
+
+
+def _crop(facts: Survey, task: Task, scale: float, stride: int) -> tuple[int, str]:
+    """256 px, less for small images; a whole image to be classified. A multiple of the stride."""
+    side = facts.median_side * scale
+    if task is Task.CLASSIFY:
+        longest = min(max(facts.widths[1], facts.heights[1]) * scale, 1.25 * side, _LONGEST_WHOLE)
+        return math.ceil(longest / stride) * stride, f"whole images: the median one is {side:.0f} px long"
+    wanted = min(256.0, max(64.0, side))
+    return max(stride, round(wanted / stride) * stride), f"the median image is {side:.0f} px long at working resolution"
+
+
+def _batch(task: Task, crop: int, *, on_gpu: bool) -> int:
+    pixels = _STEP_PIXELS * (2 if task is Task.CLASSIFY else 1) * (4 if on_gpu else 1)
+    return min(64, max(4, round(pixels / crop**2)))
+
+
+def _augmentation(facts: Survey, task: Task) -> tuple[Augmentation, str]:
+    directed = facts.coherence > _DIRECTED
+    changes: dict[str, object] = {"quarter_turns": not directed}
+    turned = "directional, so no quarter turns" if directed else "no direction, so quarter turns, too"
+    reason = f"the texture's direction has a coherence of {facts.coherence:.2f} ({turned})"
+    if task is Task.DETECT:
+        changes["rotation_deg"] = 0.0
+        reason += "; boxes stay upright"
+    return Augmentation().model_copy(update=changes), reason
+
+
+def _shares(facts: Survey, task: Task, classes: tuple[str, ...]) -> tuple[float, float, str]:
+    """How much of what is shown as defective is pasted or synthetic."""
+    if task is not Task.SEGMENT:
+        return 0.0, 0.0, f"not with the task {task}"
+    if not facts.defective:
+        return 0.0, 1.0, "no part is defective, so defects are synthetic"
+    if not facts.good:
+        return 0.0, 0.0, "no good part to paste defects on"
+    if len(classes) > 1:
+        return 0.25, 0.0, f"{facts.defective} defective images: some are pasted; of a synthetic one no class is known"
+    return 0.25, 0.25, f"{facts.defective} defective images: a quarter each of what is shown is pasted, and synthetic"

@@ -1,0 +1,29 @@
+"""Good images with a synthetic defect each: what a network is validated on where no part is defective yet."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.random import Generator
+
+from onspec.training.crops import Paint
+from onspec.training.pool import Labelled, Pixels, mask_spots
+
+
+def synthetic_copies(pool: Sequence[Labelled], paint: Paint, side: int, seed: int) -> list[Labelled]:
+    """A defective copy of every good image: a synthetic defect in a window of at most `side` px anywhere in it."""
+    good = [item for item in pool if not item.sample.defective]
+    return [_copy(item, paint, side, np.random.default_rng([seed, 3, i])) for i, item in enumerate(good)]
+
+
+def _copy(item: Labelled, paint: Paint, side: int, rng: Generator) -> Labelled:
+    pixels = item.read()
+    image, mask = pixels.image.copy(), pixels.mask.copy()
+    height, width = image.shape[:2]
+    extent = min(side, height, width)
+    top, left = int(rng.integers(height - extent + 1)), int(rng.integers(width - extent + 1))
+    window = (slice(top, top + extent), slice(left, left + extent))
+    image[window], mask[0][window] = paint(image[window], rng)
+    painted = Pixels(image, mask)
+    sample = replace(item.sample, name=f"{item.sample.name} (synthetic)", defective=True)
+    return replace(item, sample=sample, spots=mask_spots(mask[:1]), cls=1, read=lambda: painted)

@@ -20,8 +20,8 @@ _LONGEST_WHOLE = 512
 _STEP_PIXELS = 4 * 256 * 256
 """Pixels that a step looks at on a CPU."""
 
-_FEW_OF_A_CLASS = 3
-"""Defective parts below which a class is not learned on its own."""
+_FEW_OF_A_CLASS = 20
+"""Defective parts below which a class is not learned on its own unless it is asked for."""
 
 _DIRECTED = 0.3
 """Coherence of the structure tensor from which a texture has a direction."""
@@ -153,7 +153,7 @@ def _classes(facts: Survey, task: Task, wanted: Literal["one", "each"] | None) -
         named[DEFECT] = facts.class_parts[DEFECT]
     rare = [cls for cls, count in named.items() if count < _FEW_OF_A_CLASS]
     if wanted is None and task is Task.SEGMENT and rare:
-        return (DEFECT,), f"taken as one, since of {rare[0]} there are too few parts to learn it: {told}"
+        return (DEFECT,), f"taken as one (--classes each for each), as of {rare[0]} there are few parts: {told}"
     return tuple(sorted(named)), f"the labels name them: {told}"
 
 

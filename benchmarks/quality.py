@@ -2,9 +2,8 @@
 
     python benchmarks/quality.py DATA --budget 5m [--seeds 0 1 2] [--keep DIR] [-- further options of onspec train]
 
-Runs `onspec train` and `onspec evaluate --split test` as commands, one after the other, and prints one line a seed:
-image AP, false rejects at zero escapes, escapes and false rejects at the run's own threshold, Dice and IoU over
-defective images, and the wall time of training.
+Runs `onspec train` and `onspec evaluate --split test` as commands, one after the other, and prints one line a seed: the
+figures that the set and its task define, and the wall time of training.
 """
 
 import argparse
@@ -15,20 +14,31 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-COLUMNS = (
-    "seed",
-    "training s",
-    "test defective / good",
-    "image AP",
-    "false rejects at zero escapes",
-    "escapes / false rejects",
-    "Dice",
-    "IoU",
-)
+Metrics = dict[str, Any]
+
+COLUMNS: dict[str, Callable[[Metrics], Any]] = {
+    "seed": lambda m: m["seed"],
+    "training s": lambda m: f"{m['seconds']:.0f}",
+    "test defective / good": lambda m: f"{m['images']['defective']} / {m['images']['good']}",
+    "image AP": lambda m: m["image"]["average_precision"],
+    "image AUROC": lambda m: m["image"]["auroc"],
+    "false rejects at zero escapes": lambda m: m["image"]["false_rejects_at_zero_escapes"],
+    "escapes / false rejects": lambda m: f"{m['image']['escapes']} / {m['image']['false_rejects']}",
+    "Dice": lambda m: m["pixel"]["dice"],
+    "IoU": lambda m: m["pixel"]["iou"],
+    "boundary F1": lambda m: m["pixel"]["boundary_f1"],
+    "box AP50": lambda m: m["detection"]["map_50"],
+    "box AP50:95": lambda m: m["detection"]["map_50_95"],
+    "F1 of defects": lambda m: m["detection"]["f1"],
+    "accuracy": lambda m: m["classification"]["accuracy"],
+    "macro F1": lambda m: m["classification"]["f1_macro"],
+}
+"""Heading → figure of metrics.json; a dash where the data or the task does not define it."""
 
 
 def onspec(*arguments: str) -> None:
@@ -36,32 +46,24 @@ def onspec(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "onspec.cli", *arguments], check=True, stdout=sys.stderr)
 
 
-def measure(data: Path, folder: Path, budget: str, seed: int, options: list[str]) -> dict[str, Any]:
+def measure(data: Path, folder: Path, budget: str, seed: int, options: list[str]) -> Metrics:
     """One seed: train, evaluate on the test split, read the metrics."""
     run = folder / f"seed{seed}"
     begun = time.monotonic()
     onspec("train", str(data), "--out", str(run), "--budget", budget, "--seed", str(seed), *options)
     seconds = time.monotonic() - begun
     onspec("evaluate", str(run), str(data), "--split", "test", "--out", str(run / "evaluation"))
-    metrics: dict[str, Any] = json.loads((run / "evaluation" / "metrics.json").read_text())
+    metrics: Metrics = json.loads((run / "evaluation" / "metrics.json").read_text())
     return metrics | {"seconds": seconds, "seed": seed}
 
 
-def row(m: dict[str, Any]) -> str:
+def row(m: Metrics) -> str:
     """A table row of Markdown."""
-    image, pixel = m["image"], m["pixel"]
-    images = m["images"]
-    figures = [
-        str(m["seed"]),
-        f"{m['seconds']:.0f}",
-        f"{images['defective']} / {images['good']}",
-        f"{image['average_precision']:.4f}",
-        str(image["false_rejects_at_zero_escapes"]),
-        f"{image['escapes']} / {image['false_rejects']}",
-        f"{pixel['dice']:.3f}",
-        f"{pixel['iou']:.3f}",
-    ]
-    return "| " + " | ".join(figures) + " |"
+    return "| " + " | ".join(_shown(figure(m)) for figure in COLUMNS.values()) + " |"
+
+
+def _shown(value: object) -> str:
+    return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:

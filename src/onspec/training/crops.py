@@ -19,6 +19,9 @@ from onspec.training.pool import Labelled
 Paint = Callable[[Image, Generator], tuple[Image, Mask]]
 """Draws a synthetic defect on a crop: the changed crop, and uint8 (S, S) of 0/1 where it changed."""
 
+Disguise = Callable[[Image, Generator], Image]
+"""Changes a crop of good surface so that it is still good."""
+
 _WIDER = {"rotation_deg": 30.0, "zoom": 0.5}
 """How much further a pasted defect may be turned and scaled than crops are, as a part's own defects vary more than the
 part."""

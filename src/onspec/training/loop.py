@@ -174,7 +174,8 @@ class _Session:
                 if state.step % _CURVE_EVERY == 0 or state.step == self.schedule.steps:
                     rate = self._rate(progress)
                     self._note(now, loss=loss, lr=rate, **{f"{self._objective.figure}_train": quality})
-                    watch(progress, loss, quality, math.nan if budget.steps else budget.deadline - now)
+                    if self._fabric.is_global_zero:
+                        watch(progress, loss, quality, math.nan if budget.steps else budget.deadline - now)
                     if not budget.steps and pace.known(now, state.step, budget.deadline):
                         left, each = budget.deadline - now, pace.seconds_a_step(now, state.step)
                         if self.schedule.fit(state.step, left, each):

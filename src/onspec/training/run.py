@@ -25,7 +25,6 @@ from onspec.recipe.draft import write_draft
 from onspec.recipe.schema import DataProvenance, Provenance, Recipe
 from onspec.training.allocator import keep_freed_memory
 from onspec.training.checkpoint import NAME as CHECKPOINT
-from onspec.training.crops import Paint
 from onspec.training.export import to_onnx
 from onspec.training.loop import Budget, Outcome, Watcher, fit
 from onspec.training.machine import open_machine, precision
@@ -102,10 +101,10 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
     train_pool, val_pool = _pools(parts, plan)
     if fabric.is_global_zero:
         say(f"data: {len(train_pool)} images to train on, {len(val_pool)} to validate on; {dataset.parts_rule}")
-    paint = _paint(train_pool, plan)
-    if paint is not None and not any(item.sample.defective for item in val_pool):
-        val_pool = [*val_pool, *synthetic_copies(val_pool, paint, plan.crop, settings.seed)]
-    sampler = CropSampler(train_pool, plan, seed=settings.seed, paint=paint)
+    synthesiser = _synthesiser(train_pool, plan)
+    if synthesiser is not None and not any(item.sample.defective for item in val_pool):
+        val_pool = [*val_pool, *synthetic_copies(val_pool, synthesiser.paint, plan.crop, settings.seed)]
+    sampler = _sampler(train_pool, plan, synthesiser, settings.seed)
     deadline = settings.budget_s - _reserve(len(val_pool), settings.budget_s)
     budget = Budget(deadline, settings.steps, settings.started or time.monotonic())
     outcome = fit(
@@ -180,12 +179,20 @@ def _pools(parts: Parts, plan: Plan) -> tuple[list[Labelled], list[Labelled]]:
     return load_pool(learned, plan), load_pool(parts[Split.VAL], plan)
 
 
-def _paint(pool: Sequence[Labelled], plan: Plan) -> Paint | None:
+def _synthesiser(pool: Sequence[Labelled], plan: Plan) -> Synthesiser | None:
     """What draws synthetic defects, out of the texture of good images, where the plan wants any."""
     good = [item for item in pool if not item.sample.defective]
     if not plan.synthetic_share or not good:
         return None
-    return Synthesiser([item.read().image for item in good[:: max(1, len(good) // _PAINT_FROM)]]).paint
+    return Synthesiser([item.read().image for item in good[:: max(1, len(good) // _PAINT_FROM)]])
+
+
+def _sampler(pool: Sequence[Labelled], plan: Plan, synthesiser: Synthesiser | None, seed: int) -> CropSampler:
+    """Where all defects are synthetic, good surface is disguised, too, or it would be told by being untouched."""
+    if synthesiser is None:
+        return CropSampler(pool, plan, seed=seed)
+    disguise = synthesiser.harmless if plan.synthetic_share == 1.0 else None
+    return CropSampler(pool, plan, seed=seed, paint=synthesiser.paint, disguise=disguise)
 
 
 def _reserve(val_images: int, budget_s: float) -> float:

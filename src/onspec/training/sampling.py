@@ -8,13 +8,18 @@ import numpy as np
 from numpy.random import Generator
 
 from onspec.domain import DataError, Task
+from onspec.imaging.masks import Mask
 from onspec.imaging.preparation import Tensor
-from onspec.training.crops import Donor, Paint, Truth, cut
+from onspec.imaging.reading import Image
+from onspec.training.crops import Disguise, Donor, Paint, Truth, cut
 from onspec.training.plan import Plan
 from onspec.training.pool import Labelled, defective_of
 
 _GOOD_SHARE = 0.8
 """Of the crops from anywhere, the share that is cut from good parts."""
+
+_DISGUISED = 0.5
+"""Of the crops of good surface, the share that is changed harmlessly, where there is something to do so."""
 
 _BAG = 4
 """Pieces of an image with a defect that nobody located, in a step that looks at one."""
@@ -41,13 +46,22 @@ class CropSampler:
     Args:
         pool: labelled images; those without located defects serve as good surface only if the part is good.
         paint: draws synthetic defects, for the share of crops that the plan says.
+        disguise: changes good surface in ways that are no defect, for some of its crops.
 
     Raises:
         DataError: nothing in the pool can be learned from under this plan.
     """
 
-    def __init__(self, pool: Sequence[Labelled], plan: Plan, *, seed: int, paint: Paint | None = None) -> None:
-        self._plan, self.seed, self._paint = plan, seed, paint
+    def __init__(
+        self,
+        pool: Sequence[Labelled],
+        plan: Plan,
+        *,
+        seed: int,
+        paint: Paint | None = None,
+        disguise: Disguise | None = None,
+    ) -> None:
+        self._plan, self.seed, self._paint, self._disguise = plan, seed, paint, disguise
         self._good = [item for item in pool if not item.sample.defective]
         self._located = defective_of(pool)
         self._told = [item for item in pool if item.sample.defective and not item.located]
@@ -136,7 +150,13 @@ class CropSampler:
         from_good = self._good and (not self._located or rng.random() < _GOOD_SHARE)
         pool = self._good if from_good else self._located
         item = pool[rng.integers(len(pool))]
-        return Crop(*self._cut(item, *_anywhere_in(item, rng), rng))
+        changed = from_good and self._disguise is not None and rng.random() < _DISGUISED
+        return Crop(*self._cut(item, *_anywhere_in(item, rng), rng, paint=self._unharmed if changed else None))
+
+    def _unharmed(self, image: Image, rng: Generator) -> tuple[Image, Mask]:
+        """A changed crop of good surface that shows no defect."""
+        assert self._disguise is not None
+        return self._disguise(image, rng), np.zeros(image.shape[:2], np.uint8)
 
     def _whole(self, rng: Generator, place: int) -> Crop:
         """A whole image; every class, good among them, has the same chance."""

@@ -21,7 +21,6 @@ from onspec.imaging.preparation import (
     prepare,
     restore,
     run_tiled,
-    score_maps,
 )
 
 ANY = Extent(min=1, max=4000)
@@ -135,7 +134,7 @@ def halved(batch: Tensor) -> Tensor:
 def test_half_resolution_brings_scores_back_to_their_place() -> None:
     image = np.zeros((64, 96), np.uint8)
     image[20:30, 40:60] = 255
-    (score_map,) = score_maps(image, spec(scale=0.5), ("defect",), halved)
+    (score_map,) = predict(image, spec(scale=0.5), ("defect",), Task.SEGMENT, False, halved).maps
     assert np.abs(score_map.values - image / 255.0).max() <= 0.5
     assert (score_map.values[22:28, 42:58] > 0.99).all()
     assert score_map.values[:18].max() == 0
@@ -146,8 +145,8 @@ def test_half_resolution_brings_scores_back_to_their_place() -> None:
 def test_tiles_give_what_one_pass_gives(height: int, width: int, grid: tuple[int, int]) -> None:
     tile, halo = grid
     image = noise(height, width)
-    (whole,) = score_maps(image, spec(tile=1024, halo=16), ("defect",), near)
-    (tiled,) = score_maps(image, spec(tile=tile, halo=halo), ("defect",), near)
+    (whole,) = predict(image, spec(tile=1024, halo=16), ("defect",), Task.SEGMENT, False, near).maps
+    (tiled,) = predict(image, spec(tile=tile, halo=halo), ("defect",), Task.SEGMENT, False, near).maps
     assert np.abs(whole.values - tiled.values).max() < 1e-5
 
 
@@ -227,7 +226,7 @@ def test_cores_are_the_last_plane() -> None:
     assert p.cores is not None
     assert (p.maps[0].values == 0.25).all()
     assert (p.cores.values == 0.75).all()
-    assert score_maps(noise(20, 30), spec(), ("defect",), halved)[0].size == (30, 20)
+    assert predict(noise(20, 30), spec(), ("defect",), Task.SEGMENT, False, halved).maps[0].size == (30, 20)
 
 
 @pytest.mark.parametrize(

@@ -26,16 +26,16 @@ def spot(side: int, score: float, size: int = 100) -> ScoreMap:
     return ScoreMap(values)
 
 
-def test_a_thousandth_of_the_image_has_its_pixels_score() -> None:
+@pytest.mark.parametrize("r", [0.5, 1.0, 3.0])
+def test_a_thousandth_of_the_image_at_one_half_scores_one_half(r: float) -> None:
     values = np.zeros((100, 100), np.float32)
-    values[5, :10] = 0.8
-    for r in (0.5, 1.0, 3.0):
-        assert image_score(ScoreMap(values), Evidence(r)) == pytest.approx(0.8, abs=1e-6)
+    values[5, :10] = 0.5
+    assert image_score(ScoreMap(values), Evidence(r)) == pytest.approx(0.5, abs=1e-9)
 
 
-def test_odds_add_up_over_the_region() -> None:
-    """20×20 px of odds 1 are 40 times a thousandth of the image: (40·1^½)² = 1600."""
-    assert image_score(spot(20, 0.5), Evidence(0.5)) == pytest.approx(1600 / 1601, abs=1e-6)
+def test_powers_of_odds_add_up_over_the_region() -> None:
+    """20×20 px are 40 times a thousandth of the image, and the odds of 0.8 are 4: E = 40·4^½ = 80."""
+    assert image_score(spot(20, 0.8), Evidence(0.5)) == pytest.approx(80 / 81, abs=1e-6)
 
 
 @pytest.mark.parametrize(("r", "small_wins"), [(0.35, False), (4.0, True)])

@@ -227,11 +227,6 @@ def predict(
     return interpret(run_tiled(prepared.tensor, spec, infer), prepared, classes, task, separate)
 
 
-def score_maps(image: Image, spec: InputSpec, classes: tuple[str, ...], infer: Infer) -> tuple[ScoreMap, ...]:
-    """The maps of `predict` for a network that segments."""
-    return predict(image, spec, classes, Task.SEGMENT, False, infer).maps
-
-
 def planes_of(task: Task, classes: int, separate: bool) -> int:
     """How many planes a network has to give, see `Infer`."""
     return classes + {Task.SEGMENT: int(separate), Task.DETECT: 4, Task.CLASSIFY: 0}[task]

@@ -17,12 +17,13 @@ EVIDENCE_FLOOR = 0.05
 """The score from which neighbouring pixels belong to one region where its evidence is summed up."""
 
 _AREA = 1e-3
-"""Share of the image that a region takes whose score is that of its pixels."""
+"""Share of the image that weighs 1 at a score of 0.5."""
 
 _SUREST = 1.0 - 1e-6
 """The highest score that odds are reckoned of."""
 
-_TINY = 1e-300
+_TINY, _FAINTEST = 1e-300, 700.0
+"""Nearest to 0 that a logarithm is taken of, and the logit of the faintest score."""
 
 
 class Weighing(Protocol):
@@ -68,11 +69,11 @@ class Peak:
 class Evidence:
     """How sure and how large a region is, together: its pixels' odds, raised to `sharpness`, summed up.
 
-    With the odds o = s / (1 − s) of a pixel's score, a region R in an image of A px has the odds
-    O = (Σ_R o^r / (0.001·A))^(1/r), and the score O / (1 + O). A region of a thousandth of the image has its pixels'
-    own score; a smaller one has to be surer, a larger one may be less sure. With r → ∞ the surest pixel alone counts,
-    with r → 0 the area. One window cannot do that: a small one ranks small defects well, a large one large ones. It
-    is the power mean of odds of `imaging.pooling`, over a region instead of an image.
+    With the odds o = s / (1 − s) of a pixel's score, a region R in an image of A px weighs E = Σ_R o^r / (0.001·A) and
+    scores E / (1 + E). A thousandth of the image at a score of 0.5 scores 0.5; a smaller region has to be surer, a
+    larger one may be less sure: with a large r the surest pixels count most, with a small one the area. One window
+    cannot do that: a small one ranks small defects well, a large one large ones. But for its unit, E is the power mean
+    of odds of `imaging.pooling`, over a region instead of an image.
     """
 
     sharpness: float
@@ -105,8 +106,10 @@ class Evidence:
         np.maximum.at(highest, labels, odds)
         relative = (odds / np.maximum(highest, _TINY)[labels]) ** self.sharpness
         sums = np.bincount(labels, weights=relative, minlength=count)
-        together = highest * (sums / (_AREA * pixels)) ** (1.0 / self.sharpness)
-        return np.asarray(together / (1.0 + together), np.float64)
+        weight = self.sharpness * np.log(np.maximum(highest, _TINY)) + np.log(
+            np.maximum(sums / (_AREA * pixels), _TINY)
+        )
+        return np.asarray(np.where(sums > 0, 1.0 / (1.0 + np.exp(-np.maximum(weight, -_FAINTEST))), 0.0), np.float64)
 
 
 def peak_field(score_map: ScoreMap, window: int) -> NDArray[np.float32]:

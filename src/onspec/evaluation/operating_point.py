@@ -132,7 +132,8 @@ class Chooser:
         """
         if any(self._defective) or not self._defective:
             raise ValueError(f"takes good images alone; got {sum(self._defective)} defective of {len(self._defective)}")
-        score = self._column(0)
+        index = self._without_ranking()
+        score = self._column(index)
         margin = max(_LEAST_MARGIN, float(np.std([logit(s) for s in score])))
         image = _over(float(score.max()), margin)
         n = len(score)
@@ -144,9 +145,15 @@ class Chooser:
             f"so that with {percent(confidence)} confidence at most {100 * best_rate(n, confidence):.2g} % of good "
             f"images are rejected falsely{more}"
         )
-        if self._task == Task.SEGMENT:  # there, an image's score is that of pixels
-            return self._thresholds(0, image, allowed_pixel(image), f"{basis}; pixel as image")
-        return self._thresholds(0, image, 0.5, basis)
+        if (
+            self._task == Task.SEGMENT and self._settings[index].pooling == "peak"
+        ):  # the image's score is that of pixels
+            return self._thresholds(index, image, allowed_pixel(image), f"{basis}; pixel as image")
+        return self._thresholds(index, image, 0.5, basis)
+
+    def _without_ranking(self) -> int:
+        """The setting where no figure speaks for one: pooled odds, which suit small and large defects, if on offer."""
+        return next((i for i, setting in enumerate(self._settings) if setting.pooling == "odds"), 0)
 
     def _thresholds(self, index: int, image: float, pixel: float, basis: str) -> Thresholds:
         chosen = self._settings[index].model_dump() | {"image": image, "pixel": pixel, "basis": basis}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onspec.datasets.dataset import Dataset
-from onspec.datasets.splitting import assign, read_split, write_split
+from onspec.datasets.splitting import assign, assign_good, read_split, write_split
 from onspec.domain import DataError, Sample, Split, SplitError
 
 TRAIN, VAL, TEST = Split
@@ -192,3 +192,61 @@ def test_spreadsheets_write_semicolons_marks_and_backslashes(tmp_path: Path) -> 
     )
     data = replace(DATA, samples=(DATA.samples[0], DATA.samples[2], sample("sub/b.png", "p")))
     assert read_split(tmp_path / "s.csv", data) == {"a.png": TRAIN, "sub/b.png": TRAIN, "c.png": TEST}
+
+
+@given(parts, st.integers(0, 1000))
+def test_to_learn_from_good_parts_every_part_with_a_defect_is_for_the_test(
+    layout: list[tuple[int, str]], seed: int
+) -> None:
+    """Also its good images: a part that has a defect anywhere is no good part."""
+    samples = [
+        sample(f"{kind}/p{p}_{n}.png", f"p{p}", defective=kind != "good" and n == 0)
+        for p, (count, kind) in enumerate([*layout, (2, "good"), (1, "good"), (2, "good"), (2, "crack")])
+        for n in range(count)
+    ]
+    bad = {s.part for s in samples if s.defective}
+    assignment = assign_good(dataset(*samples), seed=seed)
+    assert assignment.keys() == {s.name for s in samples}
+    assert all(assignment[s.name] is TEST for s in samples if s.part in bad)
+    splits = defaultdict(set)
+    for s in samples:
+        splits[s.part].add(assignment[s.name])
+    assert all(len(found) == 1 for found in splits.values())
+    assert {assignment[s.name] for s in samples if s.part not in bad} == set(Split)
+    assert assign_good(dataset(*reversed(samples)), seed=seed) == assignment
+
+
+def test_good_parts_are_shared_out_as_ever() -> None:
+    counts = Counter(assign_good(dataset(*many(80, 0))).values())
+    assert counts == {TRAIN: 48, VAL: 12, TEST: 20}
+
+
+def test_good_parts_keep_the_split_of_their_set() -> None:
+    samples = many(8, 4, TRAIN, "a/") + many(4, 4, VAL, "b/") + many(4, 4, TEST, "c/")
+    assignment = assign_good(dataset(*samples))
+    assert all(assignment[s.name] is (TEST if s.defective else s.split) for s in samples)
+    train_and_test = many(40, 0, TRAIN, "a/") + many(10, 10, TEST, "b/")  # as MVTec AD has it
+    assignment = assign_good(dataset(*train_and_test))
+    counts = Counter((assignment[s.name], s.split) for s in train_and_test)
+    assert counts == {(TRAIN, TRAIN): 32, (VAL, TRAIN): 8, (TEST, TEST): 20}
+
+
+def test_a_split_file_does_not_teach_a_defect_either(tmp_path: Path) -> None:
+    data = dataset(*many(4, 4))
+    names = [s.name for s in data.samples]
+    rows = "".join(f"{name},{('train', 'val', 'test', 'train')[i % 4]}\n" for i, name in enumerate(names))
+    (tmp_path / "s.csv").write_text(f"image,split\n{rows}")
+    listed = read_split(tmp_path / "s.csv", data)
+    assignment = assign_good(data, split_file=tmp_path / "s.csv")
+    assert all(assignment[s.name] is (TEST if s.defective else listed[s.name]) for s in data.samples)
+    assert any(listed[s.name] is TRAIN for s in data.samples if s.defective)
+
+
+def test_no_good_part_is_refused() -> None:
+    with pytest.raises(DataError, match="no part is free of defects, so there is none to learn from; add good parts"):
+        assign_good(dataset(sample("a.png", "p", defective=True), sample("b.png", "p")))
+
+
+def test_a_known_part_in_two_splits_is_refused_for_good_parts_too() -> None:
+    with pytest.raises(SplitError, match="part 'x' stands in train"):
+        assign_good(leaking(known=True))

@@ -1,71 +1,65 @@
-"""Crops show the image's own pixels, and image and label move together."""
-
-from pathlib import Path
+"""Light changes within its limits."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from onspec.domain import Sample
-from onspec.imaging.preparation import Extent, InputSpec, statistics
-from onspec.training.augmentation import Augmentation, cut
-from onspec.training.pool import Labelled
+from onspec.training.augmentation import Augmentation, relit
 
-STILL = Augmentation(flip=False, quarter_turns=False, rotation_deg=0, zoom=0, contrast=0, brightness=0, noise=0)
-
-
-def labelled(image: NDArray[np.generic], mask: NDArray[np.uint8], spec: InputSpec) -> Labelled:
-    sample = Sample("a.png", Path("a.png"), "a", defective=False)
-    return Labelled(sample, image, mask[None], statistics(image, spec), ())
+STILL = Augmentation.model_validate(dict.fromkeys(Augmentation.model_fields, 0))
+seeds = st.integers(0, 2**32)
 
 
-def spec_of(dtype: str = "uint8") -> InputSpec:
-    side = Extent(min=1, max=999)
-    return InputSpec(width=side, height=side, dtype="uint16" if dtype == "uint16" else "uint8")
+def tensor_of(seed: int = 0, channels: int = 1) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).uniform(-0.8, 0.8, (channels, 32, 32)).astype(np.float32)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_without_augmentation_a_crop_is_a_slice(dtype: str) -> None:
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, np.iinfo(dtype).max, (100, 120), dtype=dtype, endpoint=True)
-    mask = (image > np.iinfo(dtype).max // 2).astype(np.uint8)
-    crop = cut(labelled(image, mask, spec_of(dtype)), (32.0, 100 - 32.0), 64, STILL, spec_of(dtype), rng)
-    expected = image[36:100, 0:64] * (2.0 / np.iinfo(dtype).max) - 1
-    np.testing.assert_allclose(crop.tensor[0], expected, atol=1e-6)
-    np.testing.assert_array_equal(crop.target[0], mask[36:100, 0:64])
-    assert crop.valid.min() == 1
+def under(how: dict[str, float], seed: int, channels: int = 1) -> NDArray[np.float32]:
+    return relit(tensor_of(channels=channels), STILL.model_copy(update=how), np.random.default_rng(seed))
 
 
-@given(seed=st.integers(0, 2**32), turns=st.booleans(), rotation=st.sampled_from([0.0, 15.0]))
-def test_image_and_label_move_together(seed: int, turns: bool, rotation: float) -> None:
-    mask = np.zeros((90, 70), np.uint8)
-    mask[20:50, 10:30] = 1
-    how = STILL.model_copy(update={"flip": True, "quarter_turns": turns, "rotation_deg": rotation})
-    item = labelled(mask * 255, mask, spec_of())
-    crop = cut(item, (30.0, 40.0), 64, how, spec_of(), np.random.default_rng(seed))
-    seen = (crop.tensor > 0) & (crop.valid > 0)
-    # Half-covered pixels on a rotated outline may fall to either side.
-    assert np.abs(seen.astype(int) - crop.target.astype(int)).sum() <= (0 if rotation == 0 else 0.1 * mask.sum())
+def test_no_change_is_none() -> None:
+    np.testing.assert_allclose(under({}, 0), tensor_of(), atol=1e-6)
 
 
-def test_what_is_mirrored_over_the_border_is_not_labelled() -> None:
-    image = np.full((40, 40), 200, np.uint8)
-    crop = cut(
-        labelled(image, np.ones_like(image), spec_of()), (20.0, 20.0), 64, STILL, spec_of(), np.random.default_rng(0)
-    )
-    assert crop.valid.sum() == 40 * 40
-    assert crop.target.sum() == 40 * 40
-    assert crop.tensor.min() == crop.tensor.max()
+@given(seeds)
+def test_contrast_and_brightness_stay_within_their_limits(seed: int) -> None:
+    lit, plain = under({"contrast": 0.2, "brightness": 0.1}, seed), tensor_of()
+    assert 0.799 <= lit.std() / plain.std() <= 1.201
+    assert abs(lit.mean() - plain.mean()) <= 0.1001
 
 
-def test_light_changes_within_its_limits() -> None:
-    how = STILL.model_copy(update={"contrast": 0.2, "brightness": 0.1})
-    image = np.random.default_rng(0).integers(60, 190, (64, 64), dtype=np.uint8)
-    item = labelled(image, np.zeros_like(image), spec_of())
-    plain = cut(item, (32.0, 32.0), 64, STILL, spec_of(), np.random.default_rng(0)).tensor
-    for seed in range(20):
-        lit = cut(item, (32.0, 32.0), 64, how, spec_of(), np.random.default_rng(seed)).tensor
-        assert 0.8 <= lit.std() / plain.std() <= 1.2
-        assert abs(lit.mean() - plain.mean()) <= 0.1001
+def test_some_crops_are_noisy() -> None:
+    change = [under({"noise": 0.2}, seed) - tensor_of() for seed in range(60)]
+    noisy = np.array([np.abs(c).max() > 1e-3 for c in change])
+    assert 0.1 < noisy.mean() < 0.6
+    assert max(c.std() for c in change) < 0.25
+
+
+def test_noise_differs_between_channels_and_light_does_not() -> None:
+    light = {"contrast": 0.2, "brightness": 0.1}
+    gray = np.repeat(tensor_of(), 3, axis=0)
+    lit = relit(gray, STILL.model_copy(update=light), np.random.default_rng(0))
+    np.testing.assert_allclose(lit[0], lit[2], atol=1e-6)
+    noisy = [relit(gray, STILL.model_copy(update={"noise": 0.2}), np.random.default_rng(s)) for s in range(20)]
+    assert any(np.abs(n[0] - n[2]).max() > 0.01 for n in noisy)
+
+
+@given(seeds)
+def test_everything_at_once_is_finite_and_repeats_itself(seed: int) -> None:
+    plain = tensor_of(channels=3)
+    lit = [relit(plain, Augmentation(), np.random.default_rng(seed)) for _ in range(2)]
+    assert lit[0].shape == (3, 32, 32)
+    assert lit[0].dtype == np.float32
+    assert np.isfinite(lit[0]).all()
+    np.testing.assert_array_equal(lit[0], lit[1])
+    np.testing.assert_array_equal(plain, tensor_of(channels=3))
+
+
+@pytest.mark.parametrize("wrong", [{"contrast": 1.0}, {"zoom": -0.1}, {"noise": -1}, {"flips": True}])
+def test_what_cannot_be_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Augmentation.model_validate(wrong)

@@ -1,114 +1,84 @@
-"""The plan follows from the data, says why, and comes back from its file unchanged."""
+"""A plan comes back from its file unchanged, and a wrong edit is named."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from onspec.domain import DataError, Sample, UsageError
-from onspec.imaging.writing import write_image
-from onspec.training.networks import NETWORKS
-from onspec.training.plan import make_plan, read_plan, write_plan
-from onspec.training.survey import Survey, survey
+from onspec.domain import Task, UsageError
+from onspec.training.plan import Plan, read_plan, write_plan
 
-FACTS = Survey(
-    images=100,
-    good=80,
-    defective=20,
-    widths=(512, 512),
-    heights=(512, 512),
-    median_side=512,
-    channels=1,
-    dtype="uint8",
-    mean_spread=0.01,
-    deviation=0.1,
-    coherence=0.1,
-    defect_areas=(400,) * 10,
-)
+PlanFor = Callable[..., Plan]
 
 
-def test_survey_reads_sizes_and_defects(grain_samples: list[Sample]) -> None:
-    facts = survey(grain_samples, ("defect",))
-    assert (facts.images, facts.good, facts.defective) == (32, 16, 16)
-    assert facts.widths == facts.heights == (96, 96)
-    assert facts.channels == 1
-    assert facts.coherence < 0.1
-    assert facts.small_defect_side == pytest.approx(np.sqrt(np.pi * 14 * 9), rel=0.1)
-
-
-def test_stripes_have_a_direction(tmp_path: Path) -> None:
-    stripes = np.tile((np.arange(64) % 8 * 30).astype(np.uint8), (64, 1))
-    write_image(tmp_path / "a.png", stripes)
-    facts = survey([Sample("a.png", tmp_path / "a.png", "a", defective=False)], ("defect",))
-    assert facts.coherence > 0.99
-    assert not make_plan(facts)[0].augmentation.quarter_turns
-
-
-def test_different_pixel_types_are_refused(tmp_path: Path) -> None:
-    write_image(tmp_path / "a.png", np.zeros((8, 8), np.uint8))
-    write_image(tmp_path / "b.png", np.zeros((8, 8), np.uint16))
-    samples = [Sample(n, tmp_path / n, n, defective=False) for n in ("a.png", "b.png")]
-    with pytest.raises(DataError, match="uint16, uint8"):
-        survey(samples, ("defect",))
-
-
-@pytest.mark.parametrize(
-    ("change", "chosen"),
-    [
-        ({"mean_spread": 0.05}, lambda p: p.input.normalise == "image"),
-        ({"mean_spread": 0.001}, lambda p: p.input.normalise == "range"),
-        ({"coherence": 0.8}, lambda p: not p.augmentation.quarter_turns),
-        ({"channels": 3}, lambda p: p.input.channels == 3),
-        ({"dtype": "uint16"}, lambda p: p.input.dtype == "uint16"),
-        ({"widths": (300, 500)}, lambda p: (p.input.width.min, p.input.width.max) == (150, 1000)),
-        ({"widths": (512, 512)}, lambda p: (p.input.width.min, p.input.width.max) == (512, 512)),
-        ({"median_side": 1700, "defect_areas": (40_000,) * 5}, lambda p: p.input.scale == 0.25),
-        ({"median_side": 1700, "defect_areas": (100,) * 5}, lambda p: p.input.scale == 1.0),
-        ({"median_side": 90}, lambda p: p.crop == 96),
-    ],
-)
-def test_choices_follow_from_the_data(change: dict[str, object], chosen: Callable[..., bool]) -> None:
-    plan, reasons = make_plan(replace(FACTS, **change))  # type: ignore[arg-type]
-    assert chosen(plan)
-    assert all(reasons.values())
-
-
-@pytest.mark.parametrize("network", NETWORKS)
-def test_a_plan_comes_back_from_its_file(network: str, tmp_path: Path) -> None:
-    plan, reasons = make_plan(FACTS, network)
-    write_plan(tmp_path / "plan.yaml", plan, reasons)
+@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("classes", [("defect",), ("crack", "hole: the large", "yes")])
+def test_a_plan_comes_back_as_it_was_written(
+    task: Task, classes: tuple[str, ...], plan_for: PlanFor, tmp_path: Path
+) -> None:
+    changes = {"separate": True, "paste_share": 0.25} if task is Task.SEGMENT else {}
+    plan = plan_for(task, classes, **changes)
+    write_plan(tmp_path / "plan.yaml", plan, {"task": f"labels\nsay {task}", "crop": "images are small"})
     assert read_plan(tmp_path / "plan.yaml") == plan
-    assert (
-        "# brightness" in (tmp_path / "plan.yaml").read_text() or "brightness" in (tmp_path / "plan.yaml").read_text()
-    )
+    text = (tmp_path / "plan.yaml").read_text()
+    assert f"# labels\n# say {task}\ntask: {task}\n" in text
+    assert "# images are small\ncrop:" in text
 
 
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        (("crop: 256", "crop: 250"), "multiple of the network's stride"),
+        (("crop: 64", "crop: 70"), "multiple of the network's stride 32; got 70"),
         (("batch: 4", "batch: none"), "batch"),
-        (("network: unet-lite", "network: resnet"), "Unknown network 'resnet'; choose unet-lite, unet-deck"),
-        (("crop: 256", "crops: 256"), "crops"),
-        (("crop: 256", "crop: [256"), "not valid YAML"),
+        (
+            ("network: unet-lite", "network: resnet"),
+            "Unknown network 'resnet'; choose unet-lite, unet-deck, cnn-weimer",
+        ),
+        (
+            ("network: unet-lite", "network: cnn-weimer"),
+            "network cnn-weimer cannot segment; choose unet-lite, unet-deck",
+        ),
+        (("network: unet-lite", "network: unet-deck"), "network unet-deck has stride 16 and cells of 1 px"),
+        (("task: segment", "task: guess"), "task"),
+        (("task: segment", "task: detect"), "cells of 4 px"),
+        (("loss: dice+ce", "loss: hinge"), "loss"),
+        (("paste_share: 0.0", "paste_share: 1.5"), "paste_share"),
+        (("crop: 64", "crops: 64"), "crops"),
+        (("crop: 64", "crop: [64"), "not valid YAML"),
     ],
 )
-def test_a_wrong_edit_is_named(edit: tuple[str, str], sentence: str, tmp_path: Path) -> None:
+def test_a_wrong_edit_is_named(edit: tuple[str, str], sentence: str, small_plan: Plan, tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
-    write_plan(path, *make_plan(FACTS))
+    write_plan(path, small_plan, {})
     assert edit[0] in path.read_text()
     path.write_text(path.read_text().replace(*edit))
     with pytest.raises(UsageError, match=sentence):
         read_plan(path)
 
 
-def test_an_unknown_network_is_named() -> None:
-    with pytest.raises(UsageError, match="choose unet-lite, unet-deck"):
-        make_plan(FACTS, "vgg")
-
-
 def test_a_missing_plan_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read the plan"):
+    with pytest.raises(UsageError, match=r"absent\.yaml: cannot read the plan"):
         read_plan(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "sentence"),
+    [
+        (Task.DETECT, {"paste_share": 0.5}, "need the task segment; got detect"),
+        (Task.CLASSIFY, {"separate": True}, "need the task segment; got classify"),
+        (Task.SEGMENT, {"paste_share": 0.6, "synthetic_share": 0.6}, "must not exceed 1 together"),
+        (Task.SEGMENT, {"classes": ("a", "b"), "synthetic_share": 0.1}, "synthetic defects are of no class"),
+    ],
+)
+def test_what_does_not_fit_the_task_is_refused(
+    task: Task, changes: dict[str, object], sentence: str, plan_for: PlanFor
+) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        plan_for(task, **changes)
+
+
+def test_planes_of_a_label(plan_for: PlanFor) -> None:
+    assert plan_for(classes=("a", "b"), separate=True).label_planes == 3
+    assert plan_for(classes=("a", "b")).label_planes == 2
+    assert plan_for(Task.DETECT).label_planes == plan_for(Task.CLASSIFY).label_planes == 0

@@ -273,16 +273,10 @@ class _Session:
             raise UsageError("the time budget is spent on reading the data; give more with --budget")
         probe = copy.deepcopy(self._network).train()
         batch = self._feed(0)
-        times = []
-        for _ in range(4):
-            begun = time.monotonic()
-            self._rehearse(probe, batch)
-            times.append(time.monotonic() - begun)
-        begun = time.monotonic()
+        step = 1.1 * _quickest(lambda: self._rehearse(probe, batch), tries=4)
         some = self._val[:: max(1, len(self._val) // 8)]
-        validate(some, self._plan, torch_infer(probe.eval(), self._objective, self._fabric.device))
-        validation = (time.monotonic() - begun) * len(self._val) / max(1, len(some))
-        step = float(np.median(times[1:])) * 1.1
+        infer = torch_infer(probe.eval(), self._objective, self._fabric.device)
+        validation = _quickest(lambda: validate(some, self._plan, infer), tries=2) * len(self._val) / len(some)
         return max(_VALIDATIONS, two_digits((0.97 * seconds - _VALIDATIONS * validation) / step))
 
     def _rehearse(self, probe: Network, batch: Batch) -> None:
@@ -330,6 +324,17 @@ class _Session:
         weights = self.state.best or self._average.module.state_dict()
         network.load_state_dict({k: v.cpu() for k, v in weights.items()})
         return Outcome(network.eval(), self.state)
+
+
+def _quickest(work: Callable[[], object], tries: int) -> float:
+    """Seconds of the fastest try. Other work on the machine may make a few tries slow: a run that is planned too long
+    is cut as soon as its pace is known, one that is planned too short would end before."""
+    times = []
+    for _ in range(tries):
+        begun = time.monotonic()
+        work()
+        times.append(time.monotonic() - begun)
+    return min(times)
 
 
 def _network(plan: Plan) -> Network:

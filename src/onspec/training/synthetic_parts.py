@@ -9,14 +9,22 @@ from numpy.random import Generator
 from onspec.training.crops import Paint
 from onspec.training.pool import Labelled, Pixels, mask_spots
 
+_LEAST = 16
+"""Copies. Of a few, chance would say which network is the best one, and it has chosen some that found nothing."""
+
+_COPIES = 1 << 22
+"""In place of a step in the seed of a copy, so that no training crop has the same one."""
+
 
 def synthetic_copies(pool: Sequence[Labelled], paint: Paint, side: int, seed: int) -> list[Labelled]:
-    """A defective copy of every good image: a synthetic defect in a window of at most `side` px anywhere in it."""
+    """A defective copy of every good image, of few images several each: a synthetic defect in a window of at most
+    `side` px anywhere in it."""
     good = [item for item in pool if not item.sample.defective]
-    return [_copy(item, paint, side, np.random.default_rng([seed, 3, i])) for i, item in enumerate(good)]
+    count = max(len(good), _LEAST) if good else 0
+    return [_copy(good[i % len(good)], i, paint, side, np.random.default_rng([seed, _COPIES, i])) for i in range(count)]
 
 
-def _copy(item: Labelled, paint: Paint, side: int, rng: Generator) -> Labelled:
+def _copy(item: Labelled, number: int, paint: Paint, side: int, rng: Generator) -> Labelled:
     pixels = item.read()
     image, mask = pixels.image.copy(), pixels.mask.copy()
     height, width = image.shape[:2]
@@ -25,5 +33,5 @@ def _copy(item: Labelled, paint: Paint, side: int, rng: Generator) -> Labelled:
     window = (slice(top, top + extent), slice(left, left + extent))
     image[window], mask[0][window] = paint(image[window], rng)
     painted = Pixels(image, mask)
-    sample = replace(item.sample, name=f"{item.sample.name} (synthetic)", defective=True)
+    sample = replace(item.sample, name=f"{item.sample.name} (synthetic {number})", defective=True)
     return replace(item, sample=sample, spots=mask_spots(mask[:1]), cls=1, read=lambda: painted)

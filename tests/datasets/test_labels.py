@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from onspec.datasets.labels import classes_of, load_boxes, load_mask, locating
+from onspec.datasets.labels import classes_of, load_boxes, load_instances, load_mask, locating
 from onspec.domain import Annotation, Box, Ellipse, LabelError, MaskFile, Polygon, RunLengths, Sample
 from onspec.imaging.shapes import encode_runs
 
@@ -100,3 +100,9 @@ def test_how_a_set_is_labelled_and_which_classes_it_names() -> None:
     boxed = [good, told, sample(Box(1, 1, 2, 2, "dent"), Box(1, 1, 2, 2, "dent"), Ellipse(1, 1, 2, 2, 0))]
     assert (locating(boxed), classes_of(boxed)) == ("boxes", ("crack", "defect", "dent"))
     assert (locating([sample(Ellipse(1, 1, 2, 2, 0))]), classes_of([good])) == ("pixels", ("defect",))
+
+
+def test_more_objects_than_a_byte_can_count_are_all_kept() -> None:
+    boxes = [Box(2 * (i % 20), 2 * (i // 20), 1, 1) for i in range(300)]
+    objects = load_instances(sample(*boxes), (40, 40))
+    assert len(np.unique(objects)) == 301

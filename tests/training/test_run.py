@@ -44,6 +44,12 @@ def silent(*_: object, **__: object) -> None:
     """Talk to nobody."""
 
 
+def told(recipe: Recipe | None) -> Recipe:
+    """What the only process gives."""
+    assert recipe is not None
+    return recipe
+
+
 def train_quickly(
     data: Path | Dataset, run: Path, plan: Plan | None = None, steps: int = 12, **options: object
 ) -> Recipe:
@@ -53,7 +59,7 @@ def train_quickly(
         run.parent.mkdir(exist_ok=True)
         write_plan(options["plan_file"], plan, {})  # type: ignore[arg-type]
     settings = Settings(run=run, budget_s=600, steps=steps, started=time.monotonic(), **options)  # type: ignore[arg-type]
-    return train(data if isinstance(data, Dataset) else load(data), settings, say=silent, watch=silent)
+    return told(train(data if isinstance(data, Dataset) else load(data), settings, say=silent, watch=silent))
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +162,7 @@ def test_a_run_plans_itself(task: Task, sets: dict[Task, Path], tmp_path: Path) 
     """Task and classes from the labels, and what the plan says is what is trained."""
     said: list[str] = []
     settings = Settings(run=tmp_path / "run", budget_s=600, steps=2, started=time.monotonic())
-    recipe = train(load(sets[task]), settings, say=said.append, watch=silent)
+    recipe = told(train(load(sets[task]), settings, say=said.append, watch=silent))
     assert recipe.task is task
     assert recipe.classes == (("defect",) if task is Task.SEGMENT else ("coarse", "pale"))
     plan = read_plan(tmp_path / "run" / "plan.yaml")
@@ -263,7 +269,7 @@ def test_a_set_without_a_defective_part_is_learned_as_such(write_grain_set: Writ
 def test_the_decks_way_learns_from_defective_images_alone(grain_set: Path, tmp_path: Path) -> None:
     said: list[str] = []
     settings = Settings(run=tmp_path / "run", budget_s=600, steps=2, started=time.monotonic(), plan_file=Path("deck"))
-    recipe = train(load(grain_set), settings, say=said.append, watch=silent)
+    recipe = told(train(load(grain_set), settings, say=said.append, watch=silent))
     plan = read_plan(tmp_path / "run" / "plan.yaml")
     assert (plan.network, plan.loss, plan.optimiser, plan.learning_rate) == ("unet-deck", "dice", "adam", 1e-4)
     assert recipe.provenance.data is not None
@@ -342,6 +348,7 @@ def test_processes_train_together_as_one(grain_set: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert [done.stderr.count(f"plan: {name}:") for name in ("task", "crop")] == [1, 1]
+    assert done.stdout.count("run: ") == 1
     assert {p.name for p in one.iterdir()} == {p.name for p in two.iterdir()}
     assert (one / "split.csv").read_bytes() == (two / "split.csv").read_bytes()
     assert (one / "plan.yaml").read_bytes() == (two / "plan.yaml").read_bytes()

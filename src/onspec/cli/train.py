@@ -76,6 +76,8 @@ def command(
     dataset = load(data, layout, part_pattern)
     with TrainingProgress() as progress:
         recipe = train(dataset, settings, say=talk, watch=progress)
+    if recipe is None:  # the first of several processes tells
+        return 0
     typer.echo(f"run: {out}")
     figures = recipe.provenance.metrics.items()
     typer.echo("validation: " + ", ".join(f"{FIGURES.get(name, name)} {_figure(value)}" for name, value in figures))

@@ -197,5 +197,5 @@ def load_instances(sample: Sample, size: tuple[int, int]) -> NDArray[np.int32]:
         mask = _drawn(annotation, size, sample.name)
         if isinstance(annotation, MaskFile) and one_file:
             mask = np.asarray(cv2.connectedComponents(mask, connectivity=8)[1], np.int32)
-        objects = np.where(mask > 0, mask + int(objects.max(initial=0)), objects)
+        objects = np.where(mask > 0, mask.astype(np.int32) + int(objects.max(initial=0)), objects)
     return objects

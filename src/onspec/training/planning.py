@@ -127,6 +127,10 @@ def _task(facts: Survey, wanted: Task | None) -> tuple[Task, str]:
     told = {"pixels": "as areas", "boxes": "as boxes", "nowhere": "by whole images"}[facts.located]
     if wanted is None:
         return by_label, f"the labels tell defects {told}" if facts.defective else "there are good parts only"
+    if wanted is not Task.SEGMENT and not facts.defective:
+        raise DataError(
+            f"good parts alone teach to segment only (with synthetic defects), not to {wanted}; drop --task"
+        )
     if wanted is not Task.CLASSIFY and facts.located == "nowhere" and facts.defective:
         raise DataError(
             f"the labels tell defects by whole images, so they cannot teach to {wanted}; use --task classify"

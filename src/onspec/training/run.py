@@ -74,10 +74,10 @@ Say = Callable[[str], None]
 Parts = Mapping[Split, list[Sample]]
 
 
-def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> Recipe:
+def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> Recipe | None:
     """Train and write the run: plan.yaml, split.csv, curves, recipe.json, model.onnx, golden samples.
 
-    Of several processes that train together, the first alone writes and talks; all return the recipe.
+    Of several processes that train together, the first alone writes, talks and returns the recipe; the others `None`.
 
     Raises:
         DataError, ImageError, LabelError: data that cannot be trained on.
@@ -117,13 +117,13 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
         watch=watch,
         fabric=fabric,
     )
+    if not fabric.is_global_zero:
+        return None
+    say(f"trained {outcome.state.step} steps; the best network is of step {outcome.state.best_step}")
     chooser = _observed(outcome, plan, parts[Split.VAL])
     recipe = _recipe(dataset, assignment, settings, plan, outcome, chooser)
-    if fabric.is_global_zero:
-        say(f"trained {outcome.state.step} steps; the best network is of step {outcome.state.best_step}")
-        model = to_onnx(outcome.network, objective_of(plan), plan.input.channels, plan.input.stride)
-        write_draft(run, recipe, model, _golden(parts[Split.VAL]))
-    fabric.barrier()
+    model = to_onnx(outcome.network, objective_of(plan), plan.input.channels, plan.input.stride)
+    write_draft(run, recipe, model, _golden(parts[Split.VAL]))
     return recipe
 
 

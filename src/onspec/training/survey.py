@@ -104,8 +104,11 @@ def survey(samples: Sequence[Sample]) -> Survey:
 
 
 def _class_parts(samples: Sequence[Sample]) -> dict[str, int]:
+    """By class; where some defects are located, an image that is not adds to none that no located defect has."""
     pairs = {(s.part, a.cls) for s in samples for a in s.annotations}
-    pairs |= {(s.part, s.cls) for s in samples if s.defective and s.cls is not None and not s.annotations}
+    known = {cls for _, cls in pairs}
+    told = {(s.part, s.cls) for s in samples if s.defective and s.cls is not None and not s.annotations}
+    pairs |= {(part, cls) for part, cls in told if not known or cls in known}
     return dict(sorted(Counter(cls for _, cls in pairs).items()))
 
 

@@ -106,3 +106,10 @@ def test_more_objects_than_a_byte_can_count_are_all_kept() -> None:
     boxes = [Box(2 * (i % 20), 2 * (i // 20), 1, 1) for i in range(300)]
     objects = load_instances(sample(*boxes), (40, 40))
     assert len(np.unique(objects)) == 301
+
+
+def test_of_overlapping_objects_the_smaller_lies_on_top_whatever_their_order() -> None:
+    large, small = Box(2, 2, 10, 6), Box(4, 4, 2, 2)
+    for both in (sample(large, small), sample(small, large)):
+        counts = np.bincount(load_instances(both, (20, 10)).ravel()).tolist()
+        assert sorted(counts[1:]) == [4, 56]

@@ -19,6 +19,7 @@ from onspec.domain import (
     Sample,
     UnreadableImageError,
 )
+from onspec.imaging.instances import instances_of
 from onspec.imaging.masks import Mask, decode_codes, decode_mask
 from onspec.imaging.reading import read_bytes
 from onspec.imaging.shapes import decode_runs, draw_box, draw_ellipse, draw_polygon
@@ -185,17 +186,23 @@ def _place(annotation: Annotation) -> str:
 def load_instances(sample: Sample, size: tuple[int, int]) -> NDArray[np.int32]:
     """The sample's defects as int32 (H, W): 0 for good surface, then a number an object.
 
-    An annotation is one object, but for a label image: there each connected region is one, unless several label
-    images of the sample say that each of them shows one object.
+    An annotation is one object, the smaller on top where they overlap; but of a single label image each connected
+    region is one.
 
     Raises:
         LabelError: as `load_mask`.
     """
-    one_file = len({a.path for a in sample.annotations if isinstance(a, MaskFile)}) == 1
-    objects = np.zeros((size[1], size[0]), np.int32)
-    for annotation in sample.annotations:
-        mask = _drawn(annotation, size, sample.name)
-        if isinstance(annotation, MaskFile) and one_file:
-            mask = np.asarray(cv2.connectedComponents(mask, connectivity=8)[1], np.int32)
-        objects = np.where(mask > 0, mask.astype(np.int32) + int(objects.max(initial=0)), objects)
+    masks = [_drawn(annotation, size, sample.name) for annotation in sample.annotations]
+    files = {a.path for a in sample.annotations if isinstance(a, MaskFile)}
+    if len(files) == 1 and all(isinstance(a, MaskFile) for a in sample.annotations):
+        return _connected(masks)
+    return instances_of(masks) if masks else np.zeros((size[1], size[0]), np.int32)
+
+
+def _connected(masks: Sequence[Mask]) -> NDArray[np.int32]:
+    """The connected regions of masks that do not overlap, as those of the codes of one label image."""
+    objects = np.zeros(masks[0].shape, np.int32)
+    for mask in masks:
+        labels = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_32S)[1]
+        objects = np.where(labels > 0, labels + objects.max(), objects).astype(np.int32)
     return objects

@@ -233,7 +233,7 @@ def _recipe(
         classes=plan.classes,
         separate=plan.separate,
         input=plan.input,
-        thresholds=chooser.choose() if images["val_defective"] else chooser.choose_from_good(),
+        thresholds=chooser.choose(),
         provenance=Provenance(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             onspec=__version__,

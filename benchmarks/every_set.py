@@ -37,6 +37,7 @@ ROWS = (
     Row("deeppcb", "deeppcb", "20m"),
     Row("weld", "weld", "20m"),
     Row("membrane", "membrane", "20m"),
+    Row("cells", "membrane", "20m", ("--marked", "bright")),
 )
 
 

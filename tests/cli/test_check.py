@@ -81,3 +81,27 @@ def test_classes_and_kinds_of_labels_are_shown(onspec: Run, data: Path) -> None:
     assert ["labels", "20 boxes"] in [[word.strip() for word in row] for row in shown]
     assert "dent: 15 defects in 15 images" in out
     assert "crack: 5 defects in 5 images" in out
+
+
+def test_out_writes_page_and_json_and_changes_nothing_else(onspec: Run, data: Path, tmp_path: Path) -> None:
+    code, out, err = onspec("check", data, "--out", tmp_path / "check")
+    assert (code, err) == (0, f"page: {tmp_path / 'check' / 'check.html'}\n")
+    assert sorted(p.name for p in (tmp_path / "check").iterdir()) == ["check.html", "check.json"]
+    assert json.loads((tmp_path / "check" / "check.json").read_text())["images"] == {"good": 20, "defective": 20}
+    assert (code, out, "") == onspec("check", data)
+
+
+def test_good_parts_alone_are_no_error(onspec: Run, data: Path, tmp_path: Path) -> None:
+    root = tmp_path / "plant"
+    (root).mkdir()
+    (data / "images").rename(root / "good")
+    code, out, _ = onspec("check", root)
+    assert code == 0
+    assert "warning: no-defective (1)" in out
+    assert "train with --good-only" in out
+
+
+def test_the_best_bound_on_escapes_is_shown(onspec: Run, data: Path) -> None:
+    _, out, _ = onspec("check", data)
+    words = " ".join(out.split())
+    assert "escapes a rate under 45 % is the best that a test of 5 defective parts can show (95 % confidence)" in words

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -100,6 +101,64 @@ def test_a_copy_in_another_split(build: Build, picture: Make, mask: Make) -> Non
     assert ("error", "duplicate-in-splits", "test/images/7.png") in found(report)
 
 
+def surface(number: int) -> Pixels:
+    """A cloudy texture of 160×128 px."""
+    rng = np.random.default_rng(number)
+    coarse = cv2.resize(rng.standard_normal((16, 20), np.float32), (160, 128))
+    return np.asarray(np.clip(128 + 20 * coarse + 6 * rng.standard_normal((128, 160)), 0, 255), np.uint8)
+
+
+def recoded(pixels: Pixels) -> bytes:
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
+
+
+def marked(at: int = 20) -> Pixels:
+    pixels = np.zeros((128, 160), np.uint8)
+    pixels[at : at + 20, at : at + 20] = 255
+    return pixels
+
+
+@pytest.fixture
+def surfaces() -> Files:
+    """30 good and 30 defective textures in training, 15 of each in test."""
+    folders = ["train"] * 60 + ["test"] * 30
+    files: Files = {f"{folder}/images/{n:02d}.png": surface(n) for n, folder in enumerate(folders)}
+    return files | {f"{folder}/masks/{n:02d}.png": marked() for n, folder in enumerate(folders) if n % 2}
+
+
+def test_surfaces_of_one_material_are_no_near_duplicates(build: Build, surfaces: Files) -> None:
+    assert found(check(load(build(surfaces)))) == []
+
+
+def test_an_image_encoded_anew_within_a_split_in_another_and_with_another_label(build: Build, surfaces: Files) -> None:
+    surfaces |= {"train/images/94.jpg": recoded(surface(4)), "test/images/96.jpg": recoded(surface(6))}
+    surfaces |= {"train/images/97.jpg": recoded(surface(7)), "train/masks/97.png": marked(90)}
+    surfaces |= {"train/images/98.jpg": recoded(surface(9))}
+    report = check(load(build(surfaces)))
+    assert [(p.severity, p.code, p.files) for p in report.problems] == [
+        ("warning", "near-duplicate", ("train/images/04.png", "train/images/94.jpg")),
+        ("warning", "near-duplicate-in-splits", ("test/images/96.jpg", "train/images/06.png")),
+        ("warning", "near-duplicate-labels", ("train/images/07.png", "train/images/97.jpg")),
+        ("warning", "near-duplicate-labels", ("train/images/09.png", "train/images/98.jpg")),
+    ]
+    assert (
+        "train/images/09.png (defect) looks almost the same as train/images/98.jpg (good)" in report.problems[3].message
+    )
+
+
+def test_a_part_before_and_after_a_defect_has_two_right_labels(build: Build, surfaces: Files) -> None:
+    after = surface(9)
+    after[26:34, 26:34] = 60
+    report = check(load(build(surfaces | {"train/images/99.png": surface(9), "train/images/09.png": after})))
+    assert found(report) == [("warning", "near-duplicate", "train/images/09.png")]
+
+
+def test_views_of_one_part_that_look_alike_are_no_news(build: Build, surfaces: Files) -> None:
+    root = build(surfaces | {"train/images/04b.jpg": recoded(surface(4))})
+    assert found(check(load(root))) == [("warning", "near-duplicate", "train/images/04.png")]
+    assert found(check(load(root, part_pattern=r"/(\d\d)"))) == []
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_the_same_part_in_two_splits(known: bool, build: Build, picture: Make, mask: Make) -> None:
     names = [f"{split}/images/tile{n}_cam{cam}.png" for n in range(24) for cam, split in ((1, "train"), (2, "test"))]
@@ -111,9 +170,20 @@ def test_the_same_part_in_two_splits(known: bool, build: Build, picture: Make, m
     assert {p.severity for p in crossing} == {"error" if known else "warning"}
 
 
+def test_the_same_lot_in_two_splits(build: Build, picture: Make, mask: Make) -> None:
+    names = [f"{split}/images/coil{n % 3}_{n}.png" for n, split in enumerate(["train", "train", "test"] * 10)]
+    files: Files = {name: picture(n) for n, name in enumerate(names)}
+    files |= {name.replace("images", "masks"): mask() for name in names[:25]}
+    files |= {"train/images/coil2_99.png": picture(99)}
+    report = check(load(build(files), lot_from=r"coil(\d)"))
+    crossing = [p for p in report.problems if p.code == "lot-in-splits"]
+    assert [p.severity for p in crossing] == ["error"]
+    assert "lot 2 stands in two splits" in crossing[0].message
+
+
 def test_nothing_defective_or_nothing_good(build: Build, sound: Files, mask: Make) -> None:
     only_good = {k: v for k, v in sound.items() if k.startswith("images")} | {"masks/00.png": mask(0)}
-    assert found(check(load(build(only_good)))) == [("error", "no-defective", None)]
+    assert found(check(load(build(only_good)))) == [("warning", "no-defective", None)]
 
 
 def test_nothing_good(build: Build, sound: Files) -> None:
@@ -164,7 +234,7 @@ def test_copies_whose_labels_differ_in_class_alone(build: Build, picture: Make) 
     files: Files = {f"{n:02d}.png": picture(n % 39) for n in range(40)}
     rows = [f"{n:02d}.png,{'crack' if n else 'dent'},2,2,10,8" for n in (*range(20), 39)]
     report = check(load(build(files | {"boxes.csv": "\n".join(["image,class,x,y,w,h", *rows])})))
-    assert found(report) == [("error", "duplicate-labels", "00.png")]
+    assert found(report) == [("error", "duplicate-labels", "00.png"), ("warning", "few-of-class", "00.png")]
 
 
 def test_images_that_name_no_class_among_others_that_do(build: Build, picture: Make) -> None:

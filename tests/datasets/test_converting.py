@@ -412,11 +412,12 @@ def test_what_would_be_read_otherwise_is_not_written(
 
 def test_a_set_that_a_layout_cannot_hold_is_refused_in_a_sentence(root: Path, tmp_path: Path) -> None:
     before = dataset(root, "boxes")
-    good = replace(before, samples=tuple(replace(s, defective=False, annotations=()) for s in before.samples))
+    one_class = (replace(s, defective=True, annotations=(), cls="crack") for s in before.samples)
+    bad = replace(before, samples=tuple(one_class))
     with pytest.raises(
         DataError, match=r"out: not written, as it could not be read again as folders \(a folder a class"
     ):
-        convert(good, tmp_path / "out", "folders")
+        convert(bad, tmp_path / "out", "folders")
 
 
 names = st.lists(

@@ -100,11 +100,35 @@ def test_a_set_with_a_label_beside_an_image_is_no_set_of_folders(
         load(root, "folders")
 
 
-@pytest.mark.parametrize("folders", [("lot1", "lot2"), ("good", "good"), ("train", "test")])
+@pytest.mark.parametrize("folders", [("lot1", "lot2"), ("crack", "crack"), ("ng", "ng"), ("train", "test")])
 def test_folders_that_tell_no_two_classes(folders: tuple[str, str], build: Build, picture: Make) -> None:
     root = build({f"{folder}/{n}.png": picture(n) for n, folder in enumerate(folders)})
     with pytest.raises(LayoutError, match="no known layout"):
         load(root)
+
+
+@pytest.mark.parametrize(
+    ("form", "splits"),
+    [
+        ("good/{n}.png", {None}),
+        ("OK/lot{n}/{n}.png", {None}),
+        ("lot{n}/ok/{n}.png", {None}),
+        ("{split}/good/{n}.png", {Split.TRAIN, Split.TEST}),
+    ],
+)
+def test_good_parts_alone_are_a_set(form: str, splits: set[Split | None], build: Build, picture: Make) -> None:
+    names = [form.format(n=n, split="test" if n % 3 else "train") for n in range(6)]
+    dataset = load(build({name: picture(n) for n, name in enumerate(names)}))
+    assert (dataset.layout, dataset.good, dataset.defective, dataset.problems) == ("folders", 6, 0, ())
+    assert {s.split for s in dataset.samples} == splits
+    report = check(dataset)
+    assert [(p.severity, p.code) for p in report.problems] == [("warning", "no-defective")]
+    assert "--good-only" in report.problems[0].suggestion
+
+
+def test_good_parts_beside_images_without_a_folder_are_no_set(build: Build, picture: Make) -> None:
+    with pytest.raises(LayoutError, match="no known layout"):
+        load(build({"good/1.png": picture(1), "2.png": picture(2)}))
 
 
 def test_what_the_check_says(build: Build, picture: Make) -> None:

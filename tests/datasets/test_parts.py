@@ -172,5 +172,5 @@ def test_equal_files_share_a_part(tmp_path: Path) -> None:
     samples = [Sample(n, tmp_path / n, n, defective=False) for n in ("a.png", "b.png", "c.png", "d.png", "gone.png")]
     telling = tell_apart(samples, {}, None)
     assert groups(telling) == {frozenset({"a.png", "c.png"}), *(frozenset({n}) for n in ("b.png", "d.png", "gone.png"))}
-    assert "1 images are copies" in telling.rule
+    assert "1 image is a copy of another file" in telling.rule
     assert equal_files([s.image for s in samples]) == [[tmp_path / "a.png", tmp_path / "c.png"]]

@@ -210,6 +210,17 @@ def test_from_good_images_alone() -> None:
     assert enough.image == chosen.image
 
 
+def test_one_odd_good_image_in_fifty_does_not_decide() -> None:
+    """The bound is that of one rejected image of sixty: Beta(2, 59) at 95 %."""
+    chooser = Chooser((1,))
+    for score in [*np.linspace(0.02, 0.05, 59), 0.98]:
+        chooser.add(False, seen((A, float(score))), None)
+    chosen = chooser.choose()
+    assert 0.05 < chosen.image < 0.98
+    assert "over all but the 1 highest of 60 scores of good images" in chosen.basis
+    assert "at most 7.7 % of good images are rejected falsely" in chosen.basis
+
+
 def test_the_margin_is_wider_where_good_images_differ() -> None:
     def over(*scores: float) -> float:
         chooser = Chooser((1,))

@@ -82,7 +82,7 @@ def test_noise_is_refused_and_never_crashes(data: bytes) -> None:
 
 def test_pixels_that_are_no_8_or_16_bit_integers_are_refused() -> None:
     data = cv2.imencode(".tiff", GRAY.astype(np.float32))[1].tobytes()
-    with pytest.raises(UnreadableImageError, match="pixels are float32; allowed: uint8 or uint16"):
+    with pytest.raises(UnreadableImageError, match="pixels are floating point; allowed: whole numbers from 0; save it"):
         decode_image(data, "x")
 
 

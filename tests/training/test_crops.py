@@ -80,13 +80,15 @@ def test_boxes_and_the_image_s_class_go_with_the_crop() -> None:
     assert (truth.kinds.tolist(), truth.cls, truth.located, truth.mask.shape) == ([3], 4, False, (0, 64, 64))
 
 
-def test_what_is_mirrored_over_the_border_is_not_labelled() -> None:
+def test_beyond_the_border_there_is_nothing() -> None:
     image = np.full((40, 40), 200, np.uint8)
     item = labelled(image, np.ones((1, 40, 40), np.uint8))
     tensor, truth = cut(item, (20.0, 20.0), 64, STILL, spec_of(), np.random.default_rng(0))
     assert truth.valid.sum() == 40 * 40
     assert truth.mask.sum() == 40 * 40
-    assert tensor.min() == tensor.max()
+    assert (tensor[truth.valid == 0] == 0).all()
+    assert len(np.unique(tensor[truth.valid > 0])) == 1
+    assert tensor[truth.valid > 0][0] != 0
 
 
 def noise(seed: int, mean: float, deviation: float, shape: tuple[int, ...] = (96, 96)) -> NDArray[np.float64]:

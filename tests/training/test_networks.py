@@ -76,11 +76,13 @@ def test_each_gives_the_recipes_planes_and_learns(
     targets = {
         Task.SEGMENT: (classes, side, side),
         Task.DETECT: (classes + 6, side // 4, side // 4),
-        Task.CLASSIFY: (classes, 1, 1),
+        Task.CLASSIFY: (classes + 1, side // cell, side // cell),
     }
     square = [o[..., : o.shape[-1] * side // (side + network.stride)] for o in outputs]
     target = torch.zeros(2, *targets[task])
     target[:, 0, 0, 0] = 1
+    if task is Task.CLASSIFY:
+        target[:, -1] = -1  # an image's class says nothing of its cells
     if task is Task.DETECT:
         target[:, classes : classes + 5, 0, 0] = torch.tensor([2.0, 2, 2, 2, 1])
     loss = objective.loss(square, target, torch.ones(2, 1, side, side), torch.tensor([-1, -1]))

@@ -66,6 +66,8 @@ def test_a_missing_plan_is_named(tmp_path: Path) -> None:
     ("task", "changes", "sentence"),
     [
         (Task.DETECT, {"paste_share": 0.5}, "need the task segment; got detect"),
+        (Task.DETECT, {"synthetic_share": 0.5}, "need the task segment or classify; got detect"),
+        (Task.CLASSIFY, {"network": "cnn-weimer", "start": "surfaces"}, "cnn-weimer has no weights to start from"),
         (Task.CLASSIFY, {"separate": True}, "need the task segment; got classify"),
         (Task.SEGMENT, {"paste_share": 0.6, "synthetic_share": 0.6}, "must not exceed 1 together"),
         (Task.SEGMENT, {"classes": ("a", "b"), "synthetic_share": 0.1}, "synthetic defects are of no class"),

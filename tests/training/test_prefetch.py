@@ -19,7 +19,7 @@ Pools = tuple[list[Labelled], list[Labelled]]
 @pytest.fixture
 def feed(pools: Pools, small_plan: Plan) -> Feed:
     """Of the grain set."""
-    return Feed(CropSampler(pools[0], small_plan, seed=0), objective_of(small_plan))
+    return Feed(CropSampler(pools[0], small_plan, seed=0), objective_of(small_plan), small_plan.input.stride)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -39,7 +39,7 @@ def test_a_fault_in_a_thread_reaches_the_loop(feed: Feed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "shape"), [(Task.SEGMENT, (2, 64, 64)), (Task.DETECT, (8, 16, 16)), (Task.CLASSIFY, (2, 1, 1))]
+    ("task", "shape"), [(Task.SEGMENT, (2, 64, 64)), (Task.DETECT, (8, 16, 16)), (Task.CLASSIFY, (3, 12, 12))]
 )
 def test_a_batch_is_what_the_objective_takes(
     task: Task, shape: tuple[int, ...], kind_parts: list[object], make_samples: Callable[..., list[Sample]],
@@ -48,7 +48,7 @@ def test_a_batch_is_what_the_objective_takes(
     plan = plan_for(task, ("coarse", "pale"))
     how = {Task.SEGMENT: "masks", Task.DETECT: "boxes", Task.CLASSIFY: "classes"}[task]
     pool, _ = pools_of(make_samples(kind_parts[:9], how, True), plan)
-    batch = Feed(CropSampler(pool, plan, seed=0), objective_of(plan))(0)
+    batch = Feed(CropSampler(pool, plan, seed=0), objective_of(plan), plan.input.stride)(0)
     assert batch.image.shape == (4, 1, plan.crop, plan.crop)
     assert batch.target.shape == (4, *shape)
     assert batch.valid.shape == (4, 1, plan.crop, plan.crop)

@@ -225,6 +225,18 @@ def test_whole_images_of_every_class_come_equally_often(
     assert min(shown.values()) / 300 == pytest.approx(1 / kinds, abs=0.08)
 
 
+def test_half_of_the_defective_whole_images_are_painted_good_ones(
+    kind_parts: list[object], make_samples: MakeSamples, plan_for: PlanFor, pools_of: PoolsOf
+) -> None:
+    plan = plan_for(Task.CLASSIFY, synthetic_share=0.5)
+    pool = pools_of(make_samples(kind_parts, "classes"), plan, 99)[0]
+    drawn = [crop.truth for batch in batches(pool, plan, 75, paint=corner) for crop in batch]
+    painted, real = sum(len(t.mask) > 0 for t in drawn), sum(t.cls > 0 for t in drawn)
+    assert painted / 300 == pytest.approx(0.25, abs=0.06)
+    assert real / 300 == pytest.approx(0.25, abs=0.06)
+    assert all(t.cls == 0 and t.mask.shape == (1, plan.crop, plan.crop) for t in drawn if len(t.mask))
+
+
 def test_nothing_to_learn_from_is_said(pools: Pools, small_plan: Plan, plan_for: PlanFor) -> None:
     good = [item for item in pools[0] if not item.sample.defective]
     with pytest.raises(DataError, match="no training image has a located defect"):

@@ -1,13 +1,17 @@
 """`onspec check`: what a data set holds, and what is wrong with it."""
 
+import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
+from onspec.cli.data_options import MarkedOption, marked_as
+from onspec.cli.split_options import LotFrom, PartPattern
+
 if TYPE_CHECKING:
-    from onspec.datasets.checking import CheckReport, ClassReport
+    from onspec.datasets.checking import CheckReport
 
 _SHOWN = 5
 """Problems of one kind that the table shows; --json has all."""
@@ -16,34 +20,72 @@ _SHOWN = 5
 def command(
     data: Annotated[Path, typer.Argument(help="Folder with the data set.")],
     layout: Annotated[str | None, typer.Option(help="Layout of the data; otherwise detected.")] = None,
-    part_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression on the image's name; its group 1 is the part.")
+    part_pattern: PartPattern = None,
+    lot_from: LotFrom = None,
+    marked: MarkedOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for check.html, with contact sheets, and check.json.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
 ) -> int:
     """Look through a data set: layout, counts, sizes, labels, parts, splits, and what is wrong.
 
-    Exits 1 when an error is found; a warning is worth knowing, but no reason to stop.
+    With --out it writes a page with pictures, labels outlined: look at it before training. Exits 1 when an error is
+    found; a warning is worth knowing, but no reason to stop.
 
-    Example: onspec check parts/
+    Example: onspec check parts/ --out check/
     """
+    from onspec.datasets.check_page import require_page, write_page
     from onspec.datasets.checking import check
     from onspec.datasets.layouts import load
+    from onspec.imaging.writing import write_bytes
 
-    report = check(load(data, layout, part_pattern))
-    if as_json:
-        typer.echo(report.model_dump_json(indent=2))
-    else:
-        _print(report)
+    if out is not None:
+        require_page()
+    dataset = load(data, layout, part_pattern, lot_from=lot_from, marked=marked_as(marked))
+    with _Progress(len(dataset.samples)) as progress:
+        report = check(dataset, progress)
+    text = report.model_dump_json(indent=2)
+    if out is not None:
+        write_bytes(out / "check.json", text.encode("utf-8", "backslashreplace"))
+        write_page(out / "check.html", dataset, report)
+    typer.echo(text) if as_json else _print(report)
+    if out is not None:
+        typer.echo(f"page: {out / 'check.html'}", err=True)
     return 1 if report.errors else 0
+
+
+class _Progress:
+    """A bar on stderr while images are read; silent where that is no terminal."""
+
+    def __init__(self, images: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
+        self._task = self._bar.add_task("reading", total=images)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int) -> None:
+        """Show how many are read."""
+        self._bar.update(self._task, completed=done)
 
 
 def _print(report: "CheckReport") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from onspec.datasets.check_words import number, rows
+
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, value in _rows(report):
+    for name, value in rows(report):
         table.add_row(name, value)
     Console(highlight=False, markup=False).print(table)
     by_code = Counter((p.severity, p.code) for p in report.problems)
@@ -56,55 +98,5 @@ def _print(report: "CheckReport") -> None:
             typer.echo(f"  … and {count - _SHOWN} more (all with --json)")
         typer.echo(f"  → {of_kind[0].suggestion}")
     warnings = len(report.problems) - report.errors
-    summary = f"{_number(report.errors, 'error')}, {_number(warnings, 'warning')}"
+    summary = f"{number(report.errors, 'error')}, {number(warnings, 'warning')}"
     typer.echo(f"\n{summary}" if report.problems else "\nnothing wrong found")
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
-
-
-def _rows(report: "CheckReport") -> list[tuple[str, str]]:
-    from onspec.domain import DEFECT
-
-    labels = report.labels
-    kinds = [f"{n} × {name}" for name, n in labels.encodings.items()]
-    counted = {"ellipses": labels.ellipses, "boxes": labels.boxes, "polygons": labels.polygons}
-    kinds += [f"{n} {name}" for name, n in {**counted, "masks as run lengths": labels.runs}.items() if n]
-    kinds += ["inverted: 0 is the defect"] if labels.inverted else []
-    kinds += [f"{labels.unlocated} defective images without a location"] if labels.unlocated else []
-    rows = [
-        ("layout", report.layout),
-        ("images", f"{report.images['good']} good, {report.images['defective']} defective"),
-        ("parts", f"{report.parts['all']}, {report.parts['defective']} of them defective; {report.parts_rule}"),
-    ]
-    rows += [(split, f"{n['good']} good, {n['defective']} defective") for split, n in report.splits.items()]
-    rows += [
-        ("sizes", _sizes(report.sizes)),
-        ("pixels", f"{_several(report.channels)}; {_several(report.dtypes)}"),
-        ("labels", ", ".join(kinds) or "none"),
-    ]
-    if labels.share_median is not None and labels.share_min is not None and labels.share_max is not None:
-        spread = f"{labels.share_min:.3%} … {labels.share_max:.2%} of the image, median {labels.share_median:.2%}"
-        rows.append(("defects", f"{labels.defects}; marked area {spread}"))
-    if report.classes.keys() - {DEFECT}:
-        rows += [("classes" if n == 0 else "", _class(*item)) for n, item in enumerate(report.classes.items())]
-    return rows
-
-
-def _class(name: str, found: "ClassReport") -> str:
-    marked = f"{_number(found.defects, 'defect')} in " if found.defects else ""
-    return f"{name}: {marked}{_number(found.images, 'image')}"
-
-
-def _sizes(counts: dict[str, int]) -> str:
-    if len(counts) <= 4:
-        return _several(counts)
-    sides = [[int(side) for side in size.split("×")] for size in counts]
-    (w_min, h_min), (w_max, h_max) = map(min, zip(*sides, strict=True)), map(max, zip(*sides, strict=True))
-    return f"{len(counts)} different: {w_min} … {w_max} px wide, {h_min} … {h_max} px high"
-
-
-def _several(counts: dict[str, int]) -> str:
-    shown = [f"{n} × {name}" for name, n in list(counts.items())[:4]]
-    return ", ".join(shown) + (f" and {len(counts) - 4} more" if len(counts) > 4 else "")

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onspec.cli.data_options import MarkedOption, marked_as
+from onspec.cli.split_options import LotFrom, PartPattern
+
 if TYPE_CHECKING:
     from onspec.datasets.converting import Conversion
     from onspec.datasets.dataset import Dataset
@@ -20,9 +23,9 @@ def command(
     out: Annotated[Path, typer.Argument(help="Folder for the new data set; new or empty.")],
     to: Annotated[str, typer.Option("--to", help="Layout to write: dagm, masks, coco, voc, yolo, labelme or folders.")],
     layout: Annotated[str | None, typer.Option(help="Layout of the data; otherwise detected.")] = None,
-    part_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression on the image's name; its group 1 is the part.")
-    ] = None,
+    part_pattern: PartPattern = None,
+    lot_from: LotFrom = None,
+    marked: MarkedOption = None,
     link: Annotated[
         bool, typer.Option("--link", help="Hard links instead of copies: no disk space, but the same files.")
     ] = False,
@@ -41,7 +44,7 @@ def command(
     from onspec.datasets.layouts import load
 
     refuse(data, out, to)  # before minutes of reading
-    dataset = load(data, layout, part_pattern)
+    dataset = load(data, layout, part_pattern, lot_from=lot_from, marked=marked_as(marked))
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         writing = bar.add_task("converting", total=len(dataset.samples))
         done = convert(dataset, out, to, link=link, tell=lambda count: bar.update(writing, completed=count))

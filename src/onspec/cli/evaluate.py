@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onspec.cli.data_options import marked_in
+from onspec.cli.split_options import LotFrom, PartPattern, SplitFile
+
 if TYPE_CHECKING:
     from onspec.cli.labelled import Selection
     from onspec.datasets.dataset import Dataset
@@ -35,10 +38,9 @@ def command(
     out: Annotated[Path, typer.Option("--out", help="Folder for metrics.json, predictions.csv and report.html.")],
     split: Annotated[str, typer.Option(help="Which images: train, val, test or all.")] = "test",
     layout: Annotated[str | None, typer.Option(help="Layout of the data; otherwise detected.")] = None,
-    split_file: Annotated[Path | None, typer.Option(help="CSV with columns image, split, optionally part.")] = None,
-    part_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression on the image's name; its group 1 is the part.")
-    ] = None,
+    split_file: SplitFile = None,
+    part_pattern: PartPattern = None,
+    lot_from: LotFrom = None,
     engine: Annotated[str, typer.Option(help="Inference engine.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON, not as a table.")] = False,
 ) -> int:
@@ -61,7 +63,7 @@ def command(
     started = time.monotonic()
     require_evaluate("onspec evaluate")
     package = open_package(recipe)
-    dataset = load(data, layout, part_pattern)
+    dataset = load(data, layout, part_pattern, lot_from=lot_from, marked=marked_in(package))
     selection = select(dataset, package, split, split_file)
     talk(f"{len(selection.samples)} images ({selection.rule})")
     _make_folder(out)
@@ -136,6 +138,8 @@ def _notes(package: "Package", selection: "Selection", split: str, fingerprint: 
             "The recipe does not tell which of these images it was trained on. If there are some among them, the "
             "figures are better than new parts will give."
         )
+    if selection.changed:
+        notes.append(f"{selection.changed[0].upper()}{selection.changed[1:]}.")
     return tuple(notes)
 
 
@@ -147,14 +151,8 @@ def _provenance(
     from importlib.metadata import version
 
     from onspec import __version__
-    from onspec.datasets.fingerprint import fingerprint
-    from onspec.domain import DataError
     from onspec.evaluation.metrics import MetricsProvenance
 
-    try:
-        digest = fingerprint(dataset, selection.assignment)
-    except DataError as error:  # an image that cannot be read is a row of the results, no reason to stop
-        digest = f"not known: {error}"
     libraries = ("numpy", "opencv-python-headless", "onnxruntime")
     return MetricsProvenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -163,7 +161,7 @@ def _provenance(
         engine=inspector.engine_name,
         data=dataset.root.resolve().name,
         layout=dataset.layout,
-        fingerprint=digest,
+        fingerprint=selection.fingerprint,
         split_from=selection.rule,
         command=line,
         seconds=round(seconds, 1),

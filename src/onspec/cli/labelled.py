@@ -6,7 +6,7 @@ import io
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from onspec.datasets.dataset import Dataset
+    from onspec.datasets.split_file import FileSplit
     from onspec.domain import Inspection, Sample, Split
     from onspec.evaluation.evaluator import Evaluator
     from onspec.recipe.package import Package
@@ -27,13 +28,16 @@ SPLITS = ("train", "val", "test", "all")
 class Selection:
     """The samples of a split, the assignment they come from, and the sentence that says who made that.
 
-    `known` says that the recipe itself tells which images its network was trained and chosen on.
+    `known` says that the recipe itself tells which images its network was trained and chosen on; `fingerprint` is of
+    the whole set, and `changed` says how that differs from the set that the recipe was trained on, if it does.
     """
 
     samples: tuple["Sample", ...]
     assignment: dict[str, "Split"]
     rule: str
     known: bool
+    fingerprint: str = ""
+    changed: str = ""
 
 
 def require_evaluate(what: str) -> None:
@@ -56,26 +60,30 @@ def select(dataset: "Dataset", package: "Package", split: str, split_file: Path 
 
     Raises:
         UsageError: no such split.
+        DataError: the set's camera.yaml names another camera than the recipe has.
         SplitError: the split has no image, or the split file does not fit.
     """
+    from onspec.cli.progress import talk
+    from onspec.datasets.camera_file import refuse_other
     from onspec.domain import SplitError, UsageError
 
     if split not in SPLITS:
         raise UsageError(f"Unknown split {split!r}; choose {', '.join(SPLITS)}")
+    refuse_other(dataset.camera, dataset.root, package.recipe.input.camera, "the recipe")
     chosen = _chosen(dataset, package, split, split_file)
-    parts = {} if dataset.parts_known else chosen.parts
-    samples = tuple(
-        replace(s, part=parts.get(s.name, s.part))
-        for s in dataset.samples
-        if split in ("all", chosen.assignment[s.name])
-    )
+    dataset = _as_told(dataset, chosen.told)
+    samples = tuple(s for s in dataset.samples if split in ("all", chosen.assignment[s.name]))
     if not samples:
         there = sorted({str(value) for value in chosen.assignment.values()})
         raise SplitError(
             f"{dataset.root}: the {split} split has no image ({chosen.rule}); choose --split {', '.join(there)} or all"
         )
     told = dataset.parts_rule if dataset.parts_rule.startswith("parts") else f"parts {dataset.parts_rule}"
-    return Selection(samples, chosen.assignment, f"{chosen.rule}; {told}", chosen.known)
+    digest = _digest(dataset, chosen.assignment)
+    changed = _changed(dataset, package, digest) if chosen.known else ""
+    if changed:
+        talk(changed)
+    return Selection(samples, chosen.assignment, f"{chosen.rule}; {told}", chosen.known, digest, changed)
 
 
 def judge_all(
@@ -150,12 +158,12 @@ def label_of(sample: "Sample", result: "Result", classes: tuple[str, ...]) -> La
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """Who is in which split by what rule, and which parts the file that says so tells apart."""
+    """Who is in which split by what rule, and the parts, lots and times that the file which says so tells."""
 
     assignment: dict[str, "Split"]
     rule: str
     known: bool = False
-    parts: dict[str, str] = field(default_factory=dict)
+    told: "FileSplit | None" = None
 
 
 def _chosen(dataset: "Dataset", package: "Package", split: str, split_file: Path | None) -> _Chosen:
@@ -164,7 +172,7 @@ def _chosen(dataset: "Dataset", package: "Package", split: str, split_file: Path
 
     if split_file is not None:
         assignment = read_split(split_file, dataset)
-        return _Chosen(assignment, f"split by {split_file}", parts=_parts(split_file, dataset))
+        return _Chosen(assignment, f"split by {split_file}", told=_told(split_file, dataset))
     carried = _carried(dataset, package)
     if carried is not None:
         return carried
@@ -190,21 +198,59 @@ def _carried(dataset: "Dataset", package: "Package") -> _Chosen | None:
         path.write_bytes(package.split_csv)
         try:
             assignment = read_split(path, dataset)
-            return _Chosen(assignment, "split as for training", True, _parts(path, dataset))
+            return _Chosen(assignment, "split as for training", True, _told(path, dataset))
         except SplitError:
             listed = _listed(package.split_csv)
     known = {s.name: listed[s.name] for s in dataset.samples if s.name in listed}
     if not known:
         return None
     new = len(dataset.samples) - len(known)
-    rule = f"split as for training; {new} images that were not there then go with their part, else to test"
+    rule = f"split as for training; {new} images that were not there then go with their part or lot, else to test"
+    lots_then = b"lot" in package.split_csv.split(b"\n", 1)[0]
+    if lots_then and any(s.lot is None for s in dataset.samples if s.name not in known):
+        rule += ", but their lots are not known here: give --lot-from as for training"
     return _Chosen(_extended(dataset, known), rule, True)
 
 
-def _parts(path: Path, dataset: "Dataset") -> dict[str, str]:
+def _told(path: Path, dataset: "Dataset") -> "FileSplit":
     from onspec.datasets.split_file import read
 
-    return read(path, [s.name for s in dataset.samples]).parts
+    return read(path, [s.name for s in dataset.samples])
+
+
+def _as_told(dataset: "Dataset", told: "FileSplit | None") -> "Dataset":
+    """The set with the parts, lots and times of a split file where it does not know its own."""
+    if told is None:
+        return dataset
+    parts = {} if dataset.parts_known else told.parts
+    samples = (
+        replace(
+            s, part=parts.get(s.name, s.part), lot=s.lot or told.lots.get(s.name), time=s.time or told.times.get(s.name)
+        )
+        for s in dataset.samples
+    )
+    return replace(dataset, samples=tuple(samples))
+
+
+def _digest(dataset: "Dataset", assignment: Mapping[str, "Split"]) -> str:
+    from onspec.datasets.fingerprint import fingerprint
+    from onspec.domain import DataError
+
+    try:
+        return fingerprint(dataset, assignment)
+    except DataError as error:  # an image that cannot be read is a row of the results, no reason to stop
+        return f"not known: {error}"
+
+
+def _changed(dataset: "Dataset", package: "Package", digest: str) -> str:
+    """How the set differs from the one that the recipe was trained on; empty where it does not, or is not known."""
+    from onspec.datasets.fingerprint import difference
+
+    learned = package.recipe.provenance.data
+    if learned is None or package.split_csv is None:
+        return ""
+    names = [sample.name for sample in dataset.samples]
+    return difference(learned.fingerprint, _listed(package.split_csv).keys(), digest, names)
 
 
 def _listed(split_csv: bytes) -> dict[str, "Split"]:
@@ -218,7 +264,9 @@ def _extended(dataset: "Dataset", known: Mapping[str, "Split"]) -> dict[str, "Sp
     from onspec.domain import Split
 
     of_part = {s.part: known[s.name] for s in dataset.samples if s.name in known}
-    return {s.name: known.get(s.name, of_part.get(s.part, Split.TEST)) for s in dataset.samples}
+    of_lot = {s.lot: known[s.name] for s in dataset.samples if s.name in known and s.lot is not None}
+    new = {s.name: of_part.get(s.part, of_lot.get(s.lot or "", Split.TEST)) for s in dataset.samples}
+    return new | dict(known)
 
 
 def _with_bar(results: "Iterator[Result]", total: int) -> "Iterator[Result]":

@@ -10,6 +10,8 @@ from typing import NoReturn
 
 # Before any engine is imported: onspec sends nothing to anyone.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# Nor does OpenCV talk: what is wrong with a file, onspec says itself.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
 import typer
 

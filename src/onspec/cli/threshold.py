@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from onspec.cli.data_options import marked_in
+from onspec.cli.split_options import LotFrom, PartPattern, SplitFile
+
 if TYPE_CHECKING:
     from onspec.cli.labelled import Selection
     from onspec.decision.thresholds import Thresholds
@@ -25,11 +28,10 @@ def command(
     max_escape_rate: Annotated[float, typer.Option(help="Share of defective parts that may be judged OK: 0.01.")],
     confidence: Annotated[float, typer.Option(help="How sure the claim is to be: 0.95.")] = 0.95,
     split: Annotated[str, typer.Option(help="Parts to choose on: val, test, or all of other data.")] = "val",
-    split_file: Annotated[Path | None, typer.Option(help="CSV with columns image, split, optionally part.")] = None,
+    split_file: SplitFile = None,
     layout: Annotated[str | None, typer.Option(help="Layout of the data; otherwise detected.")] = None,
-    part_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression on the image's name; its group 1 is the part.")
-    ] = None,
+    part_pattern: PartPattern = None,
+    lot_from: LotFrom = None,
     engine: Annotated[str, typer.Option(help="Inference engine.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
 ) -> int:
@@ -56,7 +58,9 @@ def command(
     if run.is_file():
         raise UsageError(f"{run}: a packed recipe is never changed; give the folder of its run, then pack it again")
     package = open_package(run)
-    selection = select(load(data, layout, part_pattern), package, split, split_file)
+    selection = select(
+        load(data, layout, part_pattern, lot_from=lot_from, marked=marked_in(package)), package, split, split_file
+    )
     _refuse_trained_on(selection, split)
     parts = {sample.part for sample in selection.samples if sample.defective}
     rank_for(len(parts), max_escape_rate, confidence)  # refuses at once, not after minutes of judging

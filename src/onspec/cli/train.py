@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from onspec.cli.data_options import MarkedOption, marked_as
+from onspec.cli.split_options import LotFrom, PartPattern, SplitBy, SplitFile, TimeFrom, refuse_unused
+
 FIGURES = {
     "val_dice": "Dice",
     "val_ap": "image AP",
@@ -41,10 +44,12 @@ def command(
         int | None, typer.Option(help="Exactly so many steps; repeats a run to the bit on one machine.", min=1)
     ] = None,
     layout: Annotated[str | None, typer.Option(help="Layout of the data; otherwise detected.")] = None,
-    split_file: Annotated[Path | None, typer.Option(help="CSV with columns image, split, optionally part.")] = None,
-    part_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression on the image's name; its group 1 is the part.")
-    ] = None,
+    split_file: SplitFile = None,
+    split_by: SplitBy = "chance",
+    marked: MarkedOption = None,
+    part_pattern: PartPattern = None,
+    lot_from: LotFrom = None,
+    time_from: TimeFrom = None,
 ) -> int:
     """Train a model from a data set within a time budget.
 
@@ -60,6 +65,7 @@ def command(
     wanted = one_of("task", task, [str(t) for t in Task])
     kept = one_of("classes", classes, ["one", "each"])
     seconds = parse_duration(budget)
+    refuse_unused(split_by, time_from, split_file)
     try:
         from onspec.datasets.layouts import load
         from onspec.training.planning import Wishes
@@ -70,10 +76,18 @@ def command(
         raise MissingExtraError("Training", "train") from error
     settings = Settings(
         run=out, budget_s=seconds, seed=seed, steps=steps, plan_file=plan, split_file=split_file,
-        good_only=good_only, resume=resume, started=started,
+        split_by="time" if split_by == "time" else "chance", good_only=good_only, resume=resume, started=started,
         wishes=Wishes(None if wanted is None else Task(wanted), kept, network),
     )  # fmt: skip
-    dataset = load(data, layout, part_pattern)
+    dataset = load(
+        data,
+        layout,
+        part_pattern,
+        lot_from=lot_from,
+        time_from=time_from,
+        split_file=split_file,
+        marked=marked_as(marked),
+    )
     with TrainingProgress() as progress:
         recipe = train(dataset, settings, say=talk, watch=progress)
     if recipe is None:  # the first of several processes tells

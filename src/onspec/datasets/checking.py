@@ -1,23 +1,29 @@
 """A look at every file of a data set before a minute of training is spent on it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from statistics import median
 
 from pydantic import BaseModel, ConfigDict
 
+from onspec.datasets.amounts import EscapeBound, amount_problems, escape_bound
+from onspec.datasets.class_spelling import spelling_problems
 from onspec.datasets.dataset import Dataset
+from onspec.datasets.duplicates import duplicate_problems
+from onspec.datasets.exposure import exposure_problems
+from onspec.datasets.label_faults import mask_problems, unlabelled_problems
 from onspec.datasets.labels import Located, is_located, locating
 from onspec.datasets.mask_facts import MaskFacts, survey_masks
-from onspec.datasets.parts import equal_files
-from onspec.datasets.problem import Problem, Severity
+from onspec.datasets.problem import Problem, Severity, new_problem
 from onspec.datasets.sample_facts import SampleFacts, facts_of
-from onspec.datasets.splitting import leaks, own_split
+from onspec.datasets.splitting import leaks, lot_leaks, own_split
 from onspec.domain import DEFECT, Box, Ellipse, MaskFile, Polygon, RunLengths, Sample
 
-FEW_PARTS = 20
-"""Defective parts below which hardly anything can be said about escapes."""
+_THREADS = 4
+"""Decoding leaves Python alone, so that threads share the cores."""
 
 
 class LabelReport(BaseModel):
@@ -67,6 +73,7 @@ class CheckReport(BaseModel):
     dtypes: dict[str, int]
     classes: dict[str, ClassReport]
     labels: LabelReport
+    escapes: EscapeBound
     problems: tuple[Problem, ...]
 
     @property
@@ -75,13 +82,23 @@ class CheckReport(BaseModel):
         return sum(problem.severity == "error" for problem in self.problems)
 
 
-def check(dataset: Dataset) -> CheckReport:
-    """Read every image and label once; whatever is wrong becomes a `Problem`, nothing is raised for a file."""
-    with ThreadPoolExecutor(4) as threads:
-        found = dict(zip(dataset.samples, threads.map(facts_of, dataset.samples), strict=True))
+def check(dataset: Dataset, watch: Callable[[int], None] = lambda _: None) -> CheckReport:
+    """Read every image and label once; whatever is wrong becomes a `Problem`, nothing is raised for a file.
+
+    `watch` is told how many images are done.
+    """
+    found = _read(dataset, watch)
     readable = [facts for facts in found.values() if facts.size is not None]
-    problems = [*dataset.problems, *(f.problem for f in found.values() if f.problem is not None)]
-    problems += [*_duplicates(found), *_crossings(dataset), *_amounts(dataset, readable), *_unnamed(dataset)]
+    masks = _survey(dataset)
+    problems = [*dataset.problems, *(problem for facts in found.values() for problem in facts.problems)]
+    problems += [
+        *duplicate_problems(found, dataset.camera),
+        *_crossings(dataset),
+        *amount_problems(dataset),
+        *_unnamed(dataset),
+    ]
+    problems += [*spelling_problems(dataset.samples), *mask_problems(dataset, masks), *unlabelled_problems(dataset)]
+    problems += [*exposure_problems({s.name: f.look for s, f in found.items() if f.look}), *_depths(readable)]
     defective_parts = {s.part for s in dataset.samples if s.defective}
     return CheckReport(
         layout=dataset.layout,
@@ -93,19 +110,35 @@ def check(dataset: Dataset) -> CheckReport:
         channels=_counted(f.channels for f in readable),
         dtypes=_counted(f.dtype for f in readable),
         classes=_classes(found),
-        labels=_labels(dataset, [facts for facts in found.values() if facts.share is not None]),
+        labels=_labels(dataset, masks, [facts for facts in found.values() if facts.share is not None]),
+        escapes=escape_bound(dataset),
         problems=tuple(sorted(problems, key=lambda p: (p.severity, p.code, p.file or ""))),
     )
 
 
-def _labels(dataset: Dataset, marked: Sequence[SampleFacts]) -> LabelReport:
+def _read(dataset: Dataset, watch: Callable[[int], None]) -> dict[Sample, SampleFacts]:
+    samples, found = dataset.samples, dict[Sample, SampleFacts]()
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for sample, facts in zip(samples, threads.map(partial(facts_of, camera=dataset.camera), samples), strict=True):
+            found[sample] = facts
+            watch(len(found))
+    return found
+
+
+def _survey(dataset: Dataset) -> dict[Path, MaskFacts]:
+    """The label images that can be read, each once."""
+    paths = list(dict.fromkeys(a.path for s in dataset.samples for a in s.annotations if isinstance(a, MaskFile)))
+    return {path: facts for path, facts in survey_masks(paths).items() if isinstance(facts, MaskFacts)}
+
+
+def _labels(dataset: Dataset, masks: Mapping[Path, MaskFacts], marked: Sequence[SampleFacts]) -> LabelReport:
     kinds = Counter(type(a) for s in dataset.samples for a in s.annotations)
-    masks = list(dict.fromkeys(a.path for s in dataset.samples for a in s.annotations if isinstance(a, MaskFile)))
-    encodings = Counter(f.encoding for f in survey_masks(masks).values() if isinstance(f, MaskFacts))
+    files = {a.path for s in dataset.samples for a in s.annotations if isinstance(a, MaskFile)}
+    encodings = Counter(facts.encoding for facts in masks.values())
     shares = [facts.share for facts in marked if facts.share is not None]
     return LabelReport(
         located=locating(dataset.samples),
-        files=len(masks),
+        files=len(files),
         ellipses=kinds[Ellipse],
         boxes=kinds[Box],
         polygons=kinds[Polygon],
@@ -139,27 +172,9 @@ def _unnamed(dataset: Dataset) -> Iterator[Problem]:
         text = (
             f"{len(without)} defective images name no class, others {', '.join(named)}; the first is {without[0].name}"
         )
-        yield _problem(
+        yield new_problem(
             "warning", "class-unnamed", without[0].name, text, "name their class, or train with --classes one"
         )
-
-
-def _duplicates(found: Mapping[Sample, SampleFacts]) -> Iterator[Problem]:
-    by_path = {sample.image: sample for sample, facts in found.items() if facts.size is not None}
-    for group in equal_files(list(by_path)):
-        samples = sorted((by_path[path] for path in group), key=lambda s: s.name)
-        first, names = samples[0].name, ", ".join(s.name for s in samples[1:])
-        if len({found[s].label_digest for s in samples}) > 1:
-            text = f"{first} is the same file as {names}, but their labels differ"
-            yield _problem("error", "duplicate-labels", first, text, "keep the one with the right label")
-        else:
-            text = f"{first} is the same file as {names}"
-            yield _problem("warning", "duplicate", first, text, "keep one; copies only weigh it more")
-        if len({s.split for s in samples}) > 1:
-            text = f"{first} stands in {samples[0].split} and, as {names}, in another split"
-            yield _problem(
-                "error", "duplicate-in-splits", first, text, "keep it in one split, or figures come out too good"
-            )
 
 
 def _crossings(dataset: Dataset) -> Iterator[Problem]:
@@ -172,26 +187,21 @@ def _crossings(dataset: Dataset) -> Iterator[Problem]:
         advice = (
             "keep a part in one split; a column part in split.csv or --part-pattern says which images show one part"
         )
-        yield _problem(severity, "part-in-splits", first, text, advice)
+        yield new_problem(severity, "part-in-splits", first, text, advice)
+    for lot, (first, second) in lot_leaks(placed, own).items():
+        text = f"lot {lot} stands in two splits: {first} in {own[first]}, {second} in {own[second]}"
+        advice = "keep a lot in one split, or figures come out too good for parts of other days"
+        yield new_problem("error", "lot-in-splits", first, text, advice)
     if len(own) == len(dataset.samples) and dataset.defective and not own_split(dataset):
         text = "the set's own training split holds good parts only, so training splits the whole set anew, by part"
-        yield _problem("warning", "split-of-good", None, text, "write a split.csv to decide otherwise")
+        yield new_problem("warning", "split-of-good", None, text, "write a split.csv to decide otherwise")
 
 
-def _amounts(dataset: Dataset, readable: Sequence[SampleFacts]) -> Iterator[Problem]:
-    parts = {s.part for s in dataset.samples if s.defective}
-    if not parts:
-        yield _problem("error", "no-defective", None, "no image is defective", "add defective parts, labelled")
-    elif len(parts) < FEW_PARTS:
-        text = f"only {len(parts)} defective parts: hardly anything can be said about escapes"
-        yield _problem("warning", "few-defective", None, text, f"collect {FEW_PARTS} or more defective parts")
-    if dataset.good == 0:
-        text = "no image is good, so false rejects cannot be measured"
-        yield _problem("warning", "no-good", None, text, "add images of good parts; they need no label")
+def _depths(readable: Sequence[SampleFacts]) -> Iterator[Problem]:
     dtypes = sorted({facts.dtype for facts in readable})
     if len(dtypes) > 1:
         text = f"images of different depth: {', '.join(dtypes)}"
-        yield _problem("error", "mixed-depth", None, text, "convert them to one depth")
+        yield new_problem("error", "mixed-depth", None, text, "convert them to one depth")
 
 
 def _splits(dataset: Dataset) -> dict[str, dict[str, int]]:
@@ -204,10 +214,6 @@ def _splits(dataset: Dataset) -> dict[str, dict[str, int]]:
 
 def _counted(values: Iterator[str]) -> dict[str, int]:
     return dict(Counter(values).most_common())
-
-
-def _problem(severity: Severity, code: str, file: str | None, message: str, suggestion: str) -> Problem:
-    return Problem(severity=severity, code=code, file=file, message=message, suggestion=suggestion)
 
 
 __all__ = ["CheckReport", "ClassReport", "LabelReport", "check"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onspec.datasets import split_file
+from onspec.datasets.camera_file import write_camera
 from onspec.datasets.dataset import Dataset
 from onspec.datasets.labels import load_boxes
 from onspec.datasets.layouts import LAYOUTS, detect, load
@@ -67,6 +68,7 @@ def convert(
         aside.mkdir(parents=True)
         writer.write(job)
         _write_parts(job, dataset)
+        write_camera(aside, dataset.camera)
         written = _read_back(job, writer, out)
         aside.replace(target)
     except OSError as error:
@@ -94,7 +96,7 @@ def _prepare(dataset: Dataset, writer: Writer) -> tuple[tuple[Entry, ...], dict[
     left_out: dict[str, str] = {}
     for sample in dataset.samples:
         try:
-            sizes[sample.name] = read_size(sample.image)
+            sizes[sample.name] = read_size(sample.image, dataset.camera)
             if sample.annotations:
                 _refuse_unusable(sample, sizes[sample.name])
             elif sample.defective and not writer.unlocated:

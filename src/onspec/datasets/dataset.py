@@ -5,7 +5,9 @@ from pathlib import Path
 
 from onspec.datasets.labels import classes_of
 from onspec.datasets.problem import Problem
+from onspec.datasets.tree import Marked
 from onspec.domain import DataError, Sample
+from onspec.imaging.camera import AS_STORED, Camera
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,9 @@ class Dataset:
         samples: every labelled image, sorted by name.
         parts_rule: how it was told which images show the same part, as a sentence.
         parts_known: the user or the set said which part an image shows; otherwise it was guessed from names.
-        inverted: the set's masks draw the background bright.
+        inverted: the set's masks draw the background bright; `marked`: what the user said of that.
         problems: what the layout found wrong while it read.
+        camera: what `camera.yaml` says of all images; they are read with it.
     """
 
     root: Path
@@ -28,7 +31,9 @@ class Dataset:
     parts_rule: str
     parts_known: bool = False
     inverted: bool = False
+    marked: Marked | None = None
     problems: tuple[Problem, ...] = ()
+    camera: Camera = AS_STORED
 
     def __post_init__(self) -> None:
         """Refuse an empty set, one out of order and names that stand twice."""

@@ -84,8 +84,12 @@ def are_inverted(facts: Sequence[MaskFacts]) -> bool:
     """
     if len(facts) < _INVERTED_FROM:
         return False
-    bright = sum(f.share > 0.5 and f.border > 0.5 for f in facts)
-    return bright >= 0.9 * len(facts)
+    return sum(map(looks_inverted, facts)) >= 0.9 * len(facts)
+
+
+def looks_inverted(facts: MaskFacts) -> bool:
+    """Whether a mask is mostly set, on its border, too, as one is that draws its background bright."""
+    return facts.share > 0.5 and facts.border > 0.5
 
 
 def class_codes(facts: Sequence[MaskFacts]) -> tuple[int, ...]:

@@ -59,7 +59,8 @@ def survey(tree: Tree, paths: Sequence[Path]) -> MaskSet:
     if codes:
         return MaskSet(facts, inverted=False, names=name_classes(tree, codes))
     problems = (*_merged(tree, read_well), *_cut_off(tree, read_well))
-    return MaskSet(facts, are_inverted(list(read_well.values())), {}, problems)
+    dark = are_inverted(list(read_well.values())) if tree.marked is None else tree.marked == "dark"
+    return MaskSet(facts, dark, {}, problems)
 
 
 def _merged(tree: Tree, facts: Mapping[Path, MaskFacts]) -> list[Problem]:

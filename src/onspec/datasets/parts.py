@@ -19,6 +19,9 @@ _EXPORT = re.compile(r"(\.rf\.[0-9a-f]{8,}|[_\-. ]aug(mented)?[_\-. ]?\d*)$", re
 """What augmenting exports append to the name of the image that they changed."""
 
 
+_EXAMPLES = {"part": r"tile(\d+)_", "lot": r"lot(\d+)_", "time": r"_(\d{8})"}
+
+
 @dataclass(frozen=True, slots=True)
 class Telling:
     """Part of every sample by name, the rule as a sentence, and whether it was said rather than guessed."""
@@ -45,7 +48,7 @@ def tell_apart(
     """
     names = [sample.name for sample in samples]
     if pattern is not None:
-        parts, rule, known = _by_pattern(names, pattern), f"parts told by the pattern {pattern!r}", True
+        parts, rule, known = by_pattern(names, pattern), f"parts told by the pattern {pattern!r}", True
     elif listed or own:
         said = {**(own or {}), **listed}
         source = "the column part of the split file" if listed else "the set itself"
@@ -55,24 +58,33 @@ def tell_apart(
         known = False
     merged = _merge_equal_files(samples, parts)
     if merged:
-        rule += f"; {merged} images are copies of another file and share its part"
+        copies = "1 image is a copy" if merged == 1 else f"{merged} images are copies"
+        rule += f"; {copies} of another file, with which the part is shared"
     return Telling(parts, rule, known)
 
 
-def _by_pattern(names: Sequence[str], pattern: str) -> dict[str, str]:
+def by_pattern(names: Sequence[str], pattern: str, what: str = "part") -> dict[str, str]:
+    """Group 1 of the pattern in every name; `what` it is stands in errors.
+
+    Raises:
+        UsageError: a pattern that is no regular expression or has no group.
+        DataError: a name that the pattern does not match.
+    """
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"part pattern {pattern!r} is no regular expression: {error}") from None
+        raise UsageError(f"{what} pattern {pattern!r} is no regular expression: {error}") from None
     if expression.groups < 1:
-        raise UsageError(f"part pattern {pattern!r} has no group; put the part in parentheses, as in 'tile(\\d+)_'")
-    parts = {}
+        raise UsageError(
+            f"{what} pattern {pattern!r} has no group; put the {what} in parentheses, as in '{_EXAMPLES[what]}'"
+        )
+    found = {}
     for name in names:
         match = expression.search(name)
         if match is None or not match[1]:
-            raise DataError(f"{name} does not match the part pattern {pattern!r}; extend the pattern to every name")
-        parts[name] = match[1]
-    return parts
+            raise DataError(f"{name} does not match the {what} pattern {pattern!r}; extend the pattern to every name")
+        found[name] = match[1]
+    return found
 
 
 def _guess(names: Sequence[str]) -> tuple[dict[str, str], str]:

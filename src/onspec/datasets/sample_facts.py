@@ -2,18 +2,23 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
 from onspec.datasets.labels import load_mask
-from onspec.datasets.problem import Problem, Severity
-from onspec.domain import ImageError, LabelError, MaskFile, Sample
+from onspec.datasets.look import SIDE, Look, look_at
+from onspec.datasets.problem import Problem, new_problem
+from onspec.domain import Annotation, Box, Ellipse, ImageError, LabelError, MaskFile, Polygon, Sample
+from onspec.imaging.camera import AS_STORED, Camera
 from onspec.imaging.masks import Mask, merge
 from onspec.imaging.preparation import holds_gray
-from onspec.imaging.reading import read_image
+from onspec.imaging.reading import decode_image, read_bytes
+
+_SLIP_PX = 2.0
+"""What a person's hand may slip over the border of an image, px."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,10 @@ class SampleFacts:
         share: share of the image that is marked; `None` where nothing is, or nobody knows.
         defects: marked defects by class.
         label_digest: equal for equal labels of equal images.
-        problem: what is wrong.
+        content: equal for files with equal bytes.
+        look: the image as a whole, in few numbers; `None` if it cannot be read.
+        marks: where the shrunk picture of `look` is marked, a bit a pixel; empty where nothing is.
+        problems: what is wrong.
     """
 
     size: tuple[int, int] | None
@@ -35,39 +43,79 @@ class SampleFacts:
     share: float | None = None
     defects: Mapping[str, int] = field(default_factory=dict)
     label_digest: str = ""
-    problem: Problem | None = None
+    content: bytes = b""
+    look: Look | None = None
+    marks: bytes = b""
+    problems: tuple[Problem, ...] = ()
 
 
-def facts_of(sample: Sample) -> SampleFacts:
-    """Read the image and its label; nothing is raised for a file."""
+def facts_of(sample: Sample, camera: Camera = AS_STORED) -> SampleFacts:
+    """Read the image and its label once; nothing is raised for a file."""
     try:
-        image = read_image(sample.image)
+        data = read_bytes(sample.image)
+        image = decode_image(data, str(sample.image), camera)
     except ImageError as error:
         code = "unreadable" if sample.image.exists() else "missing"
         advice = (
             "copy it again from its source" if code == "unreadable" else "restore the file, or its line in the list"
         )
-        return SampleFacts(None, problem=_problem("error", code, sample.name, str(error), advice))
+        return SampleFacts(None, problems=(new_problem("error", code, sample.name, str(error), advice),))
     height, width = image.shape[:2]
     kind = "gray" if image.ndim == 2 else "colour that holds gray" if holds_gray(image) else "colour"
-    about = ((width, height), kind, str(image.dtype))
+    content = hashlib.sha256(data).digest()
+    about = SampleFacts((width, height), kind, str(image.dtype), content=content, look=look_at(image))
     if not sample.annotations:
-        return SampleFacts(*about, label_digest=f"{sample.truth} {sample.cls}")
+        return replace(about, label_digest=f"{sample.truth} {sample.cls}")
+    return _with_label(about, sample, (width, height))
+
+
+def _with_label(about: SampleFacts, sample: Sample, size: tuple[int, int]) -> SampleFacts:
     try:
-        mask, defects = _marked(sample, (width, height))
+        mask, defects = _marked(sample, size)
     except LabelError as error:
         absent = any(isinstance(a, MaskFile) and not a.path.exists() for a in sample.annotations)
         code = "label-missing" if absent else "label"
-        return SampleFacts(
-            *about, problem=_problem("error", code, sample.name, str(error), "correct the label, or label anew")
-        )
+        advice = "correct the label, or label anew"
+        return replace(about, problems=(new_problem("error", code, sample.name, str(error), advice),))
     if not mask.any():
         text = f"{sample.name} is defective, but its label marks nothing"
-        problem = _problem("error", "label-empty", sample.name, text, "label it, or move the image to the good ones")
-        return SampleFacts(*about, problem=problem)
-    share = cv2.countNonZero(mask) / mask.size
-    digest = hashlib.sha256(np.packbits(mask).tobytes() + repr(sorted(defects.items())).encode()).hexdigest()
-    return SampleFacts(*about, share, defects, digest)
+        advice = "label it, or move the image to the good ones"
+        return replace(about, problems=(new_problem("error", "label-empty", sample.name, text, advice),))
+    return replace(
+        about,
+        share=cv2.countNonZero(mask) / mask.size,
+        defects=defects,
+        label_digest=hashlib.sha256(np.packbits(mask).tobytes() + repr(sorted(defects.items())).encode()).hexdigest(),
+        marks=np.packbits(cv2.resize(mask * np.uint8(255), (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 0).tobytes(),
+        problems=tuple(_reaching_out(sample, size)),
+    )
+
+
+def _reaching_out(sample: Sample, size: tuple[int, int]) -> Iterator[Problem]:
+    """Marks that leave the image by more than a hand slips; a coarse ellipse may, if its centre does not."""
+    beyond = max((_beyond(annotation, size) for annotation in sample.annotations), default=0.0)
+    if beyond > _SLIP_PX:
+        text = f"{sample.name}: a label reaches {beyond:.0f} px beyond the image of {size[0]}×{size[1]} px"
+        advice = (
+            "correct it; it is cut at the border. If many do, they were perhaps made for another size of the images"
+        )
+        yield new_problem("warning", "label-outside", sample.name, text, advice)
+
+
+def _beyond(annotation: Annotation, size: tuple[int, int]) -> float:
+    """How far a mark leaves the image, px."""
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+    match annotation:
+        case Box():
+            xs, ys = (annotation.x, annotation.x + annotation.width), (annotation.y, annotation.y + annotation.height)
+        case Polygon():
+            xs, ys = zip(*(point for ring in annotation.rings for point in ring), strict=True)
+        case Ellipse():
+            xs, ys = (annotation.x,), (annotation.y,)
+        case _:
+            return 0.0
+    return max(-min(xs), max(xs) - size[0], -min(ys), max(ys) - size[1])
 
 
 def _marked(sample: Sample, size: tuple[int, int]) -> tuple[Mask, dict[str, int]]:
@@ -84,7 +132,3 @@ def _marked(sample: Sample, size: tuple[int, int]) -> tuple[Mask, dict[str, int]
         if files:
             defects[cls] += cv2.connectedComponents(planes[-1 - bool(shapes)], connectivity=8)[0] - 1
     return merge(planes), dict(defects)
-
-
-def _problem(severity: Severity, code: str, file: str | None, message: str, suggestion: str) -> Problem:
-    return Problem(severity=severity, code=code, file=file, message=message, suggestion=suggestion)

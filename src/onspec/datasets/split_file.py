@@ -1,10 +1,10 @@
-"""The CSV file that says which image belongs to which split: columns image, split, optionally part."""
+"""The CSV file that says which image belongs to which split: columns image, split, optionally part, lot, time."""
 
 import csv
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from onspec.domain import Sample, Split, SplitError
@@ -16,10 +16,12 @@ NAME = "split.csv"
 
 @dataclass(frozen=True, slots=True)
 class FileSplit:
-    """Image name → split, and image name → part where the file says so."""
+    """Image name → split, and image name → part, lot and time where the file says so."""
 
     splits: dict[str, Split]
-    parts: dict[str, str]
+    parts: dict[str, str] = field(default_factory=dict)
+    lots: dict[str, str] = field(default_factory=dict)
+    times: dict[str, str] = field(default_factory=dict)
 
 
 def read(path: Path, names: Iterable[str]) -> FileSplit:
@@ -32,7 +34,7 @@ def read(path: Path, names: Iterable[str]) -> FileSplit:
     by_file: defaultdict[str, list[str]] = defaultdict(list)
     for name in sorted(wanted):
         by_file[name.rsplit("/", 1)[-1]].append(name)
-    found = FileSplit({}, {})
+    found = FileSplit({})
     for line, row in _rows(path):
         given = row["image"].strip().replace("\\", "/").removeprefix("./")
         same = by_file.get(given, [])
@@ -47,8 +49,10 @@ def read(path: Path, names: Iterable[str]) -> FileSplit:
             ) from None
         if found.splits.setdefault(name, split) is not split:
             raise SplitError(f"{path}, line {line}: {given} stands in {found.splits[name]} and in {split}; keep one")
-        if row.get("part"):
-            found.parts[name] = row["part"].strip()
+        for column, told in (("part", found.parts), ("lot", found.lots), ("time", found.times)):
+            text = (row.get(column) or "").strip()
+            if text and told.setdefault(name, text) != text:
+                raise SplitError(f"{path}, line {line}: {given} has {column} {told[name]!r} and {text!r}; keep one")
     missing = sorted(wanted - found.splits.keys())
     if missing:
         raise SplitError(
@@ -58,13 +62,25 @@ def read(path: Path, names: Iterable[str]) -> FileSplit:
 
 
 def write(path: Path, samples: Iterable[Sample], assignment: Mapping[str, Split]) -> None:
-    """Write image, split, part, a row an image, sorted by name."""
+    """Write image, split, part, and lot and time where any is known; a row an image, sorted by name.
+
+    Raises:
+        SplitError: the file is there already and says something else: it may be the user's.
+    """
+    given = sorted(samples, key=lambda s: s.name)
+    more = [column for column in ("lot", "time") if any(getattr(s, column) is not None for s in given)]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["image", "split", "part"])
-    for sample in sorted(samples, key=lambda s: s.name):
-        table.writerow([sample.name, assignment[sample.name], sample.part])
-    write_bytes(path, text.getvalue().encode())
+    table.writerow(["image", "split", "part", *more])
+    for sample in given:
+        table.writerow([sample.name, assignment[sample.name], sample.part, *(getattr(sample, c) or "" for c in more)])
+    data = text.getvalue().encode()
+    if path.is_file() and path.read_bytes() != data:
+        raise SplitError(
+            f"{path}: there is a file of this name already, which says another split; it is not overwritten; move it "
+            "away, or give it with --split-file and choose another folder"
+        )
+    write_bytes(path, data)
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
@@ -78,7 +94,9 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     reader = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in first and "," not in first else ",")
     columns = [name.strip().lower() for name in reader.fieldnames or []]
     if "image" not in columns or "split" not in columns:
-        raise SplitError(f"{path}: got columns {', '.join(columns) or 'none'}; needs image, split, optionally part")
+        raise SplitError(
+            f"{path}: got columns {', '.join(columns) or 'none'}; needs image, split, optionally part, lot, time"
+        )
     reader.fieldnames = columns
     rows = [(reader.line_num, row) for row in reader]
     short = next((line for line, row in rows if row["image"] is None or row["split"] is None), None)

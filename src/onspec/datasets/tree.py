@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from onspec.domain import LayoutError, Split
 from onspec.imaging.reading import is_image
@@ -26,20 +27,25 @@ _TRUTH_FIRST = {"ok": False, "good": False, "ng": True, "nok": True, "bad": True
 """What a name says that begins so, as `ok_front` and `def_front` do: whether it is defective."""
 
 
+Marked = Literal["bright", "dark"]
+"""How masks draw what they mark."""
+
+
 @dataclass(frozen=True)
 class Tree:
-    """Relative paths of all files under a folder, sorted, hidden ones left out."""
+    """Relative paths of all files under a folder, sorted, hidden ones left out; `marked`, if the user said so."""
 
     root: Path
     images: tuple[PurePosixPath, ...]
     others: tuple[PurePosixPath, ...]
+    marked: Marked | None = None
 
     def path(self, name: PurePosixPath) -> Path:
         """The file itself."""
         return self.root / name
 
 
-def list_tree(root: Path) -> Tree:
+def list_tree(root: Path, marked: Marked | None = None) -> Tree:
     """Walk the folder, links included, each real folder once.
 
     Raises:
@@ -64,7 +70,7 @@ def list_tree(root: Path) -> Tree:
                 (images if is_image(Path(name)) else others).append(PurePosixPath((relative / name).as_posix()))
     if not images:
         raise LayoutError(f"{root}: no image in this folder or below it; give the folder that holds the data set")
-    return Tree(root, tuple(sorted(images)), tuple(sorted(others)))
+    return Tree(root, tuple(sorted(images)), tuple(sorted(others)), marked)
 
 
 def split_of(folders: tuple[str, ...]) -> Split | None:

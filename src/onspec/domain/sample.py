@@ -28,6 +28,8 @@ class Sample:
         defective: the truth about the part.
         split: the split that the data set itself assigns, if it does.
         cls: the class of a whole-image label; `None` for a good part, and where annotations name the classes.
+        lot: what the part was made with (a day, a coil, a batch), where that is known; a lot stays in one split.
+        time: when the image was taken, as it was said: a date, or a number that counts up.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Sample:
     annotations: tuple[Annotation, ...] = ()
     split: Split | None = None
     cls: str | None = None
+    lot: str | None = None
+    time: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a good part with defects drawn on it, and nameless ones."""

@@ -71,6 +71,25 @@ def best_rate(parts: int, confidence: float) -> float:
     return 1.0 if parts == 0 else -math.expm1(math.log1p(-confidence) / parts)
 
 
+def worst_rate(missed: int, parts: int, confidence: float) -> float:
+    """The share that `missed` of `parts` bound from above, one-sided and exact: a quantile of Beta(k + 1, n − k).
+
+    It holds for a threshold put at a rank of these very parts, too (order statistics, as above).
+
+    Raises:
+        MissingExtraError: scipy is not installed.
+    """
+    if missed == 0:
+        return best_rate(parts, confidence)
+    if missed >= parts:
+        return 1.0
+    try:
+        from scipy.stats import beta
+    except ModuleNotFoundError:
+        raise MissingExtraError("A bound", "evaluate") from None
+    return float(beta.ppf(confidence, missed + 1, parts - missed))
+
+
 def _too_few(parts: int, max_escape_rate: float, confidence: float) -> str:
     needed = parts_needed(max_escape_rate, confidence)
     best = f"support at best {_over(best_rate(parts, confidence), max_escape_rate)}" if parts else "support nothing"

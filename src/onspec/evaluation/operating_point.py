@@ -11,7 +11,7 @@ from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, Task
 from onspec.evaluation.boxes import Labelled, found, labelled
 from onspec.evaluation.classification import classification_figures, told, true_label
-from onspec.evaluation.evidence import best_rate, parts_needed, percent
+from onspec.evaluation.evidence import parts_needed, percent, worst_rate
 from onspec.evaluation.gaps import Floats, least_cost_threshold, logit, middle, sigmoid
 from onspec.evaluation.observed import LEVELS, Finds, Outlines, Regions, allowed_pixel
 from onspec.evaluation.ranking import average_precision
@@ -21,6 +21,9 @@ Truth = NDArray[np.uint8]
 
 SHARPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Among which a classifier's pooling is chosen, see `imaging.pooling`."""
+
+ODD_SHARE = 0.02
+"""Share of the good images that may score over a threshold that good images alone choose."""
 
 _LEAST_MARGIN = 0.5
 """On the logit scale, over the highest score of good images where nothing else says how high a threshold has to be."""
@@ -120,12 +123,14 @@ class Chooser:
         return self._thresholds(index, image.value, pixel.value, basis)
 
     def choose_from_good(self, max_false_reject_rate: float = 0.01, confidence: float = 0.95) -> Thresholds:
-        """Thresholds where no defective image is known: over every score that a good part was seen to have.
+        """Thresholds where no defective image is known: over all but a few of the scores that good parts were seen to
+        have, since a single odd part must not decide what else escapes.
 
-        The image threshold lies over the highest score by a margin on the logit scale: the standard deviation of the
-        scores there, but at least 0.5. Of what it rejects falsely the good images bound a share (an exact, one-sided
-        bound, as that of Clopper and Pearson; it holds although they chose the threshold, as for `evidence`); what
-        escapes nobody knows. The `basis` says both.
+        As many good images as `ODD_SHARE` allows may score higher; the image threshold lies in the middle of the gap
+        over the others. Where none may, it lies over the highest score by a margin on the logit scale: the standard
+        deviation of the scores there, but at least 0.5. Of what it rejects falsely the good images bound a share (an
+        exact, one-sided bound, as that of Clopper and Pearson; it holds although they chose the threshold, as for
+        `evidence`); what escapes nobody knows. The `basis` says both.
 
         Raises:
             ValueError: there are defective images, or none at all.
@@ -133,23 +138,20 @@ class Chooser:
         if any(self._defective) or not self._defective:
             raise ValueError(f"takes good images alone; got {sum(self._defective)} defective of {len(self._defective)}")
         index = self._without_ranking()
-        score = self._column(index)
-        margin = max(_LEAST_MARGIN, float(np.std([logit(s) for s in score])))
-        image = _over(float(score.max()), margin)
-        n = len(score)
+        image = _over_most(self._column(index))
+        n, odd = len(self._defective), int((self._column(index) >= image.value).sum())
         needed = parts_needed(max_false_reject_rate, confidence)
         more = "" if n >= needed else f" (to bound {percent(max_false_reject_rate)} takes {needed} of them)"
         basis = (
-            f"{self._images()}: no defective part was there to choose on, so nothing is known about escapes; image by "
-            f"the highest score of a good image ({score.max():.4g}) and a margin of {margin:.2g} on the logit scale, "
-            f"so that with {percent(confidence)} confidence at most {100 * best_rate(n, confidence):.2g} % of good "
-            f"images are rejected falsely{more}"
+            f"{self._images()}: no defective part was there to choose on, so nothing is known about escapes; image "
+            f"{image.rule}, so that with {percent(confidence)} confidence at most "
+            f"{100 * worst_rate(odd, n, confidence):.2g} % of good images are rejected falsely{more}"
         )
         if (
             self._task == Task.SEGMENT and self._settings[index].pooling == "peak"
         ):  # the image's score is that of pixels
-            return self._thresholds(index, image, allowed_pixel(image), f"{basis}; pixel as image")
-        return self._thresholds(index, image, 0.5, basis)
+            return self._thresholds(index, image.value, allowed_pixel(image.value), f"{basis}; pixel as image")
+        return self._thresholds(index, image.value, 0.5, basis)
 
     def _without_ranking(self) -> int:
         """The setting where no figure speaks for one: pooled odds, which suit small and large defects, if on offer."""
@@ -241,6 +243,19 @@ def _settings(task: Task, windows: Sequence[int], sharpness: Sequence[float] | N
         *(Thresholds(window=window) for window in peaks),
         *(Thresholds(pooling="odds", sharpness=value) for value in odds),
     )
+
+
+def _over_most(score: Floats) -> _Chosen:
+    """A threshold over the scores (n,) of all good images but `ODD_SHARE` of them, rounded down."""
+    allowed = int(ODD_SHARE * len(score))
+    low = float(np.sort(score)[-1 - allowed])
+    higher = score[score > low]
+    if higher.size:
+        rule = f"over all but the {higher.size} highest of {len(score)} scores of good images"
+        return _Chosen(middle(low, float(higher.min())), rule)
+    margin = max(_LEAST_MARGIN, float(np.std([logit(s) for s in score])))
+    rule = f"by the highest score of a good image ({low:.4g}) and a margin of {margin:.2g} on the logit scale"
+    return _Chosen(_over(low, margin), rule)
 
 
 def _over(score: float, margin: float) -> float:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from onspec.domain import Prediction, ScoreMap, Task, UnexpectedImageError
 from onspec.imaging.boxes import decode_boxes
+from onspec.imaging.camera import AS_STORED, Camera
 from onspec.imaging.reading import Image
 
 Tensor = NDArray[np.float32]
@@ -24,6 +25,10 @@ edge of its box in working px (there the class scores need not exclude each othe
 
 GRAY_TOLERANCE = 3
 """A colour file holds a gray image when its channels differ by at most this many of 255 (JPEG's rounding)."""
+
+
+_ROWS = 256
+"""Rows that are worked on at a time, where a copy of all would be too large."""
 
 
 class Extent(BaseModel):
@@ -55,11 +60,12 @@ class InputSpec(BaseModel):
     Attributes:
         width, height: allowed image sizes, px.
         channels: 1 gray, 3 RGB.
-        dtype: the file's pixel type; it alone decides the scaling, never the values found.
+        dtype: the image's pixel type; it alone decides the scaling, never the values found.
+        camera: what files do not say of themselves; images are decoded with it, wherever they come from.
         scale: working resolution against the original (0.5 halves each side).
         normalise: `range` maps the dtype's range to −1…1; `image` brings each image to mean 0, deviation 1 (exposure
             that varies from part to part); the statistics are those of the whole image, so tiles do not change them.
-        stride: the network's input sides are multiples of this; the rest is mirrored and cut off again.
+        stride: the network's input sides are multiples of this; the rest is zeros and cut off again.
         cell: side in working px of the square that one value of the output speaks for; a part of the stride.
         tile, halo: longest side run in one piece, and the overlap that makes tiles independent of their grid; both
             in working px and multiples of the stride. The halo must cover the network's reach.
@@ -71,6 +77,7 @@ class InputSpec(BaseModel):
     height: Extent
     channels: Literal[1, 3] = 1
     dtype: Literal["uint8", "uint16"] = "uint8"
+    camera: Camera = AS_STORED
     scale: float = Field(1.0, gt=0, le=4)
     normalise: Literal["range", "image"] = "range"
     stride: int = Field(16, ge=1)
@@ -87,6 +94,13 @@ class InputSpec(BaseModel):
             )
         if self.stride % self.cell:
             raise ValueError(f"cell must divide stride {self.stride}; got {self.cell}")
+        return self
+
+    @model_validator(mode="after")
+    def _of_one_depth(self) -> "InputSpec":
+        bits = self.camera.bits
+        if bits is not None and self.dtype != ("uint8" if bits == 8 else "uint16"):
+            raise ValueError(f"a camera of {bits} bits gives no {self.dtype}; allowed: uint8 of 8 bits, uint16 of more")
         return self
 
 
@@ -161,12 +175,43 @@ def normalised(image: Image, spec: InputSpec) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A padded network input (C, H, W) with what it takes to bring the output back; sizes are (height, width)."""
+    """An image at working resolution with what it takes to make network input of it and to bring the output back.
 
-    tensor: Tensor
-    working: tuple[int, int]
+    It stays in its own dtype, a fourth of the float32 input's memory or less, and becomes input piece by piece. Sizes
+    are (height, width).
+    """
+
+    pixels: Image
+    stats: tuple[float, float]
     original: tuple[int, int]
-    cell: int = 1
+    spec: InputSpec
+
+    @property
+    def working(self) -> tuple[int, int]:
+        """The size of the image."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def cell(self) -> int:
+        """Side of the square that one value of the output speaks for."""
+        return self.spec.cell
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """The size of the network input: multiples of the stride."""
+        height, width = self.working
+        return height + -height % self.spec.stride, width + -width % self.spec.stride
+
+    @property
+    def tensor(self) -> Tensor:
+        """The whole network input, padded, float32 (C, H, W)."""
+        return self.piece(slice(0, self.padded[0]), slice(0, self.padded[1]))
+
+    def piece(self, rows: slice, columns: slice) -> Tensor:
+        """These rows and columns of `tensor`, which is not made as a whole for that."""
+        tensor = to_tensor(self.pixels[rows, columns], self.spec, self.stats)
+        down, right = rows.stop - rows.start - tensor.shape[1], columns.stop - columns.start - tensor.shape[2]
+        return _padded(tensor, down, right)
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -175,24 +220,24 @@ class Prepared:
 
 
 def prepare(image: Image, spec: InputSpec, name: str = "image") -> Prepared:
-    """Image → padded float32 (C, H, W).
+    """Image → what network input is made of.
 
     Raises:
         UnexpectedImageError: see `conform`.
     """
-    fitting = conform(image, spec, name)
-    tensor = normalised(fitting, spec)
-    working = (tensor.shape[1], tensor.shape[2])
-    return Prepared(pad_to_stride(tensor, spec.stride), working, (image.shape[0], image.shape[1]), spec.cell)
+    working = resized(conform(image, spec, name), spec)
+    return Prepared(working, statistics(working, spec), (image.shape[0], image.shape[1]), spec)
 
 
 def pad_to_stride(tensor: Tensor, stride: int) -> Tensor:
-    """Mirror right and bottom until (C, H, W) has sides that are multiples of `stride`."""
+    """Zeros right and below until (C, H, W) has sides that are multiples of `stride`: what convolutions see beyond the
+    other borders, too."""
     _, height, width = tensor.shape
-    down, right = -height % stride, -width % stride
-    if not down and not right:
-        return tensor
-    return np.stack([cv2.copyMakeBorder(p, 0, down, 0, right, cv2.BORDER_REFLECT_101) for p in tensor])
+    return _padded(tensor, -height % stride, -width % stride)
+
+
+def _padded(tensor: Tensor, down: int, right: int) -> Tensor:
+    return np.pad(tensor, ((0, 0), (0, down), (0, right))) if down or right else tensor
 
 
 def restore(output: Tensor, prepared: Prepared, classes: tuple[str, ...]) -> tuple[ScoreMap, ...]:
@@ -208,7 +253,9 @@ def _to_original(plane: Tensor, cls: str, prepared: Prepared) -> ScoreMap:
         values = _resized(values, (down * cell, across * cell))[:height, :width]
     if prepared.working != prepared.original:
         values = _resized(values, prepared.original)
-    return ScoreMap(np.ascontiguousarray(np.clip(values, 0.0, 1.0), np.float32), cls)
+    if not (values.min() >= 0.0 and values.max() <= 1.0):
+        values = np.clip(values, 0.0, 1.0)
+    return ScoreMap(np.ascontiguousarray(values, np.float32), cls)
 
 
 def _resized(plane: Tensor, size: tuple[int, int]) -> Tensor:
@@ -224,7 +271,7 @@ def predict(
         UnexpectedImageError: see `conform`.
     """
     prepared = prepare(image, spec)
-    return interpret(run_tiled(prepared.tensor, spec, infer), prepared, classes, task, separate)
+    return interpret(run(prepared, infer), prepared, classes, task, separate)
 
 
 def planes_of(task: Task, classes: int, separate: bool) -> int:
@@ -233,9 +280,12 @@ def planes_of(task: Task, classes: int, separate: bool) -> int:
 
 
 def interpret(output: Tensor, prepared: Prepared, classes: tuple[str, ...], task: Task, separate: bool) -> Prediction:
-    """Network output (P, H/c, W/c) of the padded input → the prediction in the original's pixels."""
+    """Network output (P, H/c, W/c) → the prediction in the original's pixels. Its class scores are changed in place: of
+    a large image there is no room for them twice."""
     scores = output[: len(classes)]
-    maps = restore(_exclusive(scores) if len(classes) > 1 else scores, prepared, classes)
+    if len(classes) > 1:
+        _exclude(scores)
+    maps = restore(scores, prepared, classes)
     if task == Task.DETECT:
         down, across = prepared.cells
         boxes = decode_boxes(output[:, :down, :across], classes, prepared.cell, prepared.working, prepared.original)
@@ -243,10 +293,17 @@ def interpret(output: Tensor, prepared: Prepared, classes: tuple[str, ...], task
     return Prediction(maps, cores=_to_original(output[len(classes)], "cores", prepared) if separate else None)
 
 
-def _exclusive(scores: Tensor) -> Tensor:
-    """Where the class scores (K, …) add up to more than 1, scaled down: what `Prediction` promises."""
-    scores = np.clip(scores, 0.0, 1.0)
-    return np.asarray(scores / np.maximum(scores.sum(axis=0, dtype=np.float32), np.float32(1.0)), np.float32)
+def _exclude(scores: Tensor) -> None:
+    """Scale class scores (K, H, W) down in place where they add up to more than 1: what `Prediction` promises."""
+    for top in range(0, scores.shape[1], _ROWS):
+        rows = scores[:, top : top + _ROWS]
+        np.clip(rows, 0.0, 1.0, out=rows)
+        rows /= np.maximum(rows.sum(axis=0, dtype=np.float32), np.float32(1.0))
+
+
+def run(prepared: Prepared, infer: Infer) -> Tensor:
+    """The network's output (P, *cells) for an image, which is made input tile by tile; otherwise as `run_tiled`."""
+    return _stitched(prepared.piece, prepared.padded, prepared.cells, prepared.spec, infer)
 
 
 def run_tiled(tensor: Tensor, spec: InputSpec, infer: Infer) -> Tensor:
@@ -256,24 +313,36 @@ def run_tiled(tensor: Tensor, spec: InputSpec, infer: Infer) -> Tensor:
     reach the result is that of one pass.
     """
     _, height, width = tensor.shape
-    if max(height, width) <= spec.tile:
-        return np.asarray(infer(tensor[None])[0], np.float32)
+    cells = (height // spec.cell, width // spec.cell)
+    return _stitched(lambda rows, columns: tensor[:, rows, columns], (height, width), cells, spec, infer)
+
+
+def _stitched(
+    piece: Callable[[slice, slice], Tensor],
+    size: tuple[int, int],
+    cells: tuple[int, int],
+    spec: InputSpec,
+    infer: Infer,
+) -> Tensor:
+    """The output of all pieces of an input of this size, of the first `cells` down and across: an array of its own."""
     result: Tensor | None = None
     c = spec.cell
-    for top, bottom in _spans(height, spec):
-        for left, right in _spans(width, spec):
-            y0, y1 = max(0, top - spec.halo), min(height, bottom + spec.halo)
-            x0, x1 = max(0, left - spec.halo), min(width, right + spec.halo)
-            out = infer(np.ascontiguousarray(tensor[None, :, y0:y1, x0:x1]))[0]
+    for rows, (y0, y1) in _spans(size[0], spec, whole=max(size) <= spec.tile):
+        for columns, (x0, x1) in _spans(size[1], spec, whole=max(size) <= spec.tile):
+            out = infer(np.ascontiguousarray(piece(rows, columns)[None]))[0]
             if result is None:
-                result = np.empty((out.shape[0], height // c, width // c), np.float32)
-            inner = out[:, (top - y0) // c : (bottom - y0) // c, (left - x0) // c : (right - x0) // c]
-            result[:, top // c : bottom // c, left // c : right // c] = inner
+                result = np.empty((out.shape[0], *cells), np.float32)
+            target = result[:, y0 // c : y1 // c, x0 // c : x1 // c]
+            top, left = (y0 - rows.start) // c, (x0 - columns.start) // c
+            target[...] = out[:, top : top + target.shape[1], left : left + target.shape[2]]
     assert result is not None
     return result
 
 
-def _spans(length: int, spec: InputSpec) -> list[tuple[int, int]]:
-    """The inner parts of the tiles along one side."""
-    step = spec.tile - 2 * spec.halo
-    return [(start, min(length, start + step)) for start in range(0, length, step)]
+def _spans(length: int, spec: InputSpec, *, whole: bool) -> list[tuple[slice, tuple[int, int]]]:
+    """What is run along one side, and the ends of the inner part of it that is kept."""
+    if whole:
+        return [(slice(0, length), (0, length))]
+    step, halo = spec.tile - 2 * spec.halo, spec.halo
+    inner = [(start, min(length, start + step)) for start in range(0, length, step)]
+    return [(slice(max(0, start - halo), min(length, end + halo)), (start, end)) for start, end in inner]

@@ -1,25 +1,37 @@
 """Image files and bytes → arrays. Nothing else in onspec decodes an image."""
 
-import struct
-import zlib
+import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
 
 from onspec.domain import UnreadableImageError
+from onspec.imaging import bmp, jpeg, jpeg2000, netpbm, png, tiff
+from onspec.imaging.camera import AS_STORED, Camera
+from onspec.imaging.developing import develop
+from onspec.imaging.raw import Raw, opencv_decode, refused
+from onspec.imaging.tiff_pixels import read_tiff
 
 Image = NDArray[Any]
-"""uint8 or uint16, (H, W) gray or (H, W, 3) RGB."""
+"""uint8 or uint16, (H, W) gray or (H, W, 3) RGB; values fill the range of their type."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".jp2", ".pgm", ".ppm")
 """File name endings that are taken for images, in any case."""
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8\xff"
-_MEANING = "uint8 or uint16, gray or RGB"
+_READERS: dict[bytes, Callable[[bytes, str], Raw]] = {
+    png.MAGIC: png.read_png,
+    jpeg.MAGIC: jpeg.read_jpeg,
+    bmp.MAGIC: bmp.read_bmp,
+    **dict.fromkeys(jpeg2000.MAGICS, jpeg2000.read_jpeg2000),
+    **dict.fromkeys(netpbm.MAGICS, netpbm.read_netpbm),
+}
+"""First bytes of a file of one image → what reads it. TIFF alone has pages."""
+
+_ADVICE = {errno.ENAMETOOLONG: "shorten the names of its folders", errno.EISDIR: "name a file in it"}
+"""What to do about an error of the file system; otherwise the rights are to blame, or the network."""
 
 
 def is_image(path: Path) -> bool:
@@ -38,71 +50,43 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise UnreadableImageError(f"{path}: no such image file; check the name and the folder") from None
     except OSError as error:
-        raise UnreadableImageError(f"{path}: cannot be read ({error.strerror}); check the file's rights") from error
+        advice = _ADVICE.get(error.errno or 0, "check the file's rights, and its drive or network")
+        raise UnreadableImageError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
+    except ValueError as error:  # a name that no file can have
+        raise UnreadableImageError(f"{str(path)!r}: cannot be read ({error}); check the name") from error
     if not data:
         raise UnreadableImageError(f"{path}: the image file is empty (0 bytes); copy it again from its source")
     return data
 
 
-def read_image(path: Path) -> Image:
+def read_image(path: Path, camera: Camera = AS_STORED) -> Image:
     """Decode an image file: uint8 or uint16, (H, W) or (H, W, 3) RGB, EXIF orientation applied, alpha dropped.
 
+    Values fill the range of their type: what a file or the `camera` declares as 12 bits is widened to 16, and a Bayer
+    mosaic that the camera names becomes RGB.
+
     Raises:
-        UnreadableImageError: absent, truncated, corrupt, of an unknown format or a pixel type that is not 8 or 16 bit.
+        UnreadableImageError: absent, truncated, corrupt, of an unknown format or a pixel type that is not 8 to 16 bit,
+            one of several pages of which none is named, or not what the camera was said to give.
     """
-    return decode_image(read_bytes(path), str(path))
+    return decode_image(read_bytes(path), str(path), camera)
 
 
-def decode_image(data: bytes, name: str) -> Image:
+def decode_image(data: bytes, name: str, camera: Camera = AS_STORED) -> Image:
     """Decode the bytes of an image file; `name` stands in the error. Otherwise as `read_image`."""
-    _refuse_truncated(data, name)
-    image = _decode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
-    if image is None:
+    if data.startswith(tiff.MAGICS):
+        return develop(read_tiff(data, name, camera.page), camera, name)
+    read = next((read for magic, read in _READERS.items() if data.startswith(magic)), None)
+    if read is None:
         raise UnreadableImageError(
-            f"{name}: not an image that can be decoded (corrupt, of an unknown format, or larger than allowed); "
+            f"{name}: not an image that can be decoded (corrupt, or of an unknown format); "
             f"formats: {', '.join(s[1:] for s in SUFFIXES)}"
         )
-    if image.dtype not in (np.uint8, np.uint16):
-        raise UnreadableImageError(f"{name}: pixels are {image.dtype}; allowed: {_MEANING}; save it with 8 or 16 bit")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.ndim == 3 else image
+    if camera.page:
+        raise refused(name, f"no page {camera.page}", "a TIFF of so many pages", "take page out of camera.yaml")
+    return develop(read(data, name), camera, name)
 
 
 def decode_raw(data: bytes) -> Image | None:
     """Decode with every channel kept (BGR or BGRA order), or `None`: for label images, whose values are a code."""
-    return _decode(data, cv2.IMREAD_UNCHANGED)
-
-
-def _decode(data: bytes, flags: int) -> Image | None:
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # what OpenCV throws for broken headers and for more pixels than it allows
-        return None
-
-
-def _refuse_truncated(data: bytes, name: str) -> None:
-    """OpenCV fills the missing rest of a PNG or JPEG with gray and says nothing; the rest may pass for a good part."""
-    if data.startswith(_PNG):
-        fault = _png_fault(data)
-    elif data.startswith(_JPEG):
-        fault = None if b"\xff\xd9" in data[-1024:] else "the end marker is missing"
-    else:
-        fault = None
-    if fault:
-        raise UnreadableImageError(f"{name}: truncated or corrupt image ({fault}); copy it again from its source")
-
-
-def _png_fault(data: bytes) -> str | None:
-    """Walk the chunks (PNG specification, 5.3): each carries its length and a CRC; the last is IEND."""
-    at = len(_PNG)
-    while at + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        end = at + 12 + length
-        if end > len(data):
-            break
-        kind = data[at + 4 : at + 8]
-        if zlib.crc32(data[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
-            return f"checksum of chunk {kind.decode('ascii', 'replace')} is wrong"
-        if kind == b"IEND":
-            return None
-        at = end
-    return "it ends before its last chunk"
+    return opencv_decode(data, cv2.IMREAD_UNCHANGED)

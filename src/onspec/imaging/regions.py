@@ -54,7 +54,10 @@ def find_regions(
     seen = _prediction(prediction)
     floor, total = weighing.floor(min(floor, pixel_threshold)), seen.total()
     values = total.values
-    labels, boxes = objects_of(values >= floor, seen.cores)
+    wide = values >= floor
+    if not wide.any():  # of a large good part, no labels need memory
+        return []
+    labels, boxes = objects_of(wide, seen.cores)
     scores = weighing.regions(total, labels, len(boxes))
     regions: list[Region] = []
     for label in np.flatnonzero(scores[1:] >= least) + 1:

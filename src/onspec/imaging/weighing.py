@@ -1,5 +1,6 @@
 """How much a region of a score map weighs: the two ways in which pixels' scores become a region's, and an image's."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +22,9 @@ _AREA = 1e-3
 
 _SUREST = 1.0 - 1e-6
 """The highest score that odds are reckoned of."""
+
+_ROWS = 1024
+"""Rows of a map that are worked on at a time."""
 
 _TINY, _FAINTEST = 1e-300, 700.0
 """Nearest to 0 that a logarithm is taken of, and the logit of the faintest score."""
@@ -55,14 +59,15 @@ class Peak:
     def regions(self, total: ScoreMap, labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:
         """The highest of `peak_field` in each label."""
         scores = np.zeros(count, np.float64)
-        inside = labels > 0
-        np.maximum.at(scores, labels[inside], peak_field(total, self.window)[inside])
+        for rows, field in _peak_strips(total, self.window):
+            inside = labels[rows] > 0
+            np.maximum.at(scores, labels[rows][inside], field[inside])
         return scores
 
     def image(self, total: ScoreMap, cores: ScoreMap | None) -> float:
         """The highest of `peak_field`."""
         del cores  # however regions are cut, one of them has the highest
-        return float(peak_field(total, self.window).max())
+        return max(float(field.max()) for _, field in _peak_strips(total, self.window))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,31 +90,42 @@ class Evidence:
 
     def regions(self, total: ScoreMap, labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:
         """The evidence of each label; 0 for label 0."""
-        inside = labels > 0
-        return self._evidence(total.values[inside], labels[inside], count, total.values.size)
+        highest, sums = np.zeros(count, np.float64), np.zeros(count, np.float64)
+        for found, odds in _odds_strips(total, labels):
+            np.maximum.at(highest, found, odds)
+        for found, odds in _odds_strips(total, labels):
+            relative = (odds / np.maximum(highest, _TINY)[found]) ** self.sharpness
+            sums += np.bincount(found, weights=relative, minlength=count)
+        return self._evidence(highest, sums, total.values.size)
 
     def image(self, total: ScoreMap, cores: ScoreMap | None) -> float:
         """The evidence of the strongest region; where no pixel reaches the floor, that of the highest one alone."""
         labels, count = count_objects(total.values >= EVIDENCE_FLOOR, cores)
         if count > 1:
             return float(self.regions(total, labels, count).max())
-        highest = total.values.max(keepdims=True).ravel()
-        return float(self._evidence(highest, np.zeros(1, np.int32), 1, total.values.size)[0])
+        highest = _odds(total.values.max(keepdims=True).ravel())
+        return float(self._evidence(highest, (highest > 0).astype(np.float64), total.values.size)[0])
 
-    def _evidence(
-        self, scores: NDArray[np.float32], labels: NDArray[np.int32], count: int, pixels: int
-    ) -> NDArray[np.float64]:
-        """float64 (count,), reckoned against each label's highest odds, so that no power overflows."""
-        sure = np.minimum(scores.astype(np.float64), _SUREST)
-        odds = sure / (1.0 - sure)
-        highest = np.zeros(count, np.float64)
-        np.maximum.at(highest, labels, odds)
-        relative = (odds / np.maximum(highest, _TINY)[labels]) ** self.sharpness
-        sums = np.bincount(labels, weights=relative, minlength=count)
+    def _evidence(self, highest: NDArray[np.float64], sums: NDArray[np.float64], pixels: int) -> NDArray[np.float64]:
+        """float64 (n,): of n regions, out of the highest odds of each and the sum of powers of its odds relative to
+        that, so that no power overflows."""
         weight = self.sharpness * np.log(np.maximum(highest, _TINY)) + np.log(
             np.maximum(sums / (_AREA * pixels), _TINY)
         )
         return np.asarray(np.where(sums > 0, 1.0 / (1.0 + np.exp(-np.maximum(weight, -_FAINTEST))), 0.0), np.float64)
+
+
+def _odds_strips(total: ScoreMap, labels: NDArray[np.int32]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float64]]]:
+    """Labels and odds of the pixels of regions, some rows at a time: a large map has no room for all at once."""
+    for top in range(0, len(labels), _ROWS):
+        rows = labels[top : top + _ROWS]
+        inside = rows > 0
+        yield rows[inside], _odds(total.values[top : top + _ROWS][inside])
+
+
+def _odds(scores: NDArray[np.float32]) -> NDArray[np.float64]:
+    sure = np.minimum(scores.astype(np.float64), _SUREST)
+    return np.asarray(sure / (1.0 - sure), np.float64)
 
 
 def peak_field(score_map: ScoreMap, window: int) -> NDArray[np.float32]:
@@ -121,9 +137,22 @@ def peak_field(score_map: ScoreMap, window: int) -> NDArray[np.float32]:
     makes a part look better. Beyond the border the map is mirrored about its outermost pixels, which count once: a hot
     pixel in a corner is no better than one in the middle. `window` is odd; 1 leaves the map as it is.
     """
-    values = score_map.values
+    return _peak_field(score_map.values, window)
+
+
+def _peak_strips(score_map: ScoreMap, window: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """`peak_field` some rows at a time, so that a large map is not there twice."""
+    values, reach = score_map.values, window // 2
+    for top in range(0, len(values), max(_ROWS, window)):
+        rows = slice(top, min(len(values), top + max(_ROWS, window)))
+        above = min(top, reach)
+        field = _peak_field(values[top - above : rows.stop + reach], window)
+        yield rows, field[above : above + rows.stop - top]
+
+
+def _peak_field(values: NDArray[np.float32], window: int) -> NDArray[np.float32]:
     if window <= 1:
         return values
     mean = np.asarray(cv2.blur(values, (window, window), borderType=cv2.BORDER_REFLECT_101), np.float32)
-    mean = mean + np.float32(_ROUNDING)  # on a plateau the mean is the plateau
-    return np.asarray(np.minimum(mean, values), np.float32)
+    mean += np.float32(_ROUNDING)  # on a plateau the mean is the plateau
+    return np.minimum(mean, values, out=mean)

@@ -17,7 +17,7 @@ import numpy as np
 
 from onspec.decision.judge import judge
 from onspec.domain import EngineError, Inspection, OnspecError, Prediction, ScoreMap, Task, Verdict
-from onspec.imaging.preparation import Prepared, Tensor, interpret, pad_to_stride, prepare, run_tiled
+from onspec.imaging.preparation import Prepared, Tensor, interpret, pad_to_stride, prepare, run, run_tiled
 from onspec.imaging.reading import Image, decode_image, read_bytes
 from onspec.recipe.package import Package
 from onspec.runtime.ahead import run_ahead
@@ -96,18 +96,18 @@ class Inspector:
 
     def inspect_bytes(self, data: bytes, name: str, part_id: str | None = None) -> Result:
         """Judge the bytes of an image file; never raises for the image."""
-        return self._judge(_timed(lambda: decode_image(data, name)), name, part_id)
+        return self._judge(_timed(lambda: decode_image(data, name, self.recipe.input.camera)), name, part_id)
 
     def inspect_file(self, path: Path, part_id: str | None = None) -> Result:
         """Judge an image file; never raises for the image."""
-        return self._judge(_decode_file(path), str(path), part_id)
+        return self._judge(self._decode(path), str(path), part_id)
 
     def inspect_files(self, paths: Iterable[Path], workers: int = 2) -> Generator[Result, None, None]:
         """Judge many files in order. `workers` threads read and decode a few images ahead of the model.
 
         `paths` may be slow or endless: each result is yielded as soon as it is there.
         """
-        with closing(run_ahead(lambda path: (path, _decode_file(path)), paths, workers)) as ahead:
+        with closing(run_ahead(lambda path: (path, self._decode(path)), paths, workers)) as ahead:
             for path, decoded in ahead:
                 yield self._judge(decoded, str(path), None)
 
@@ -115,6 +115,9 @@ class Inspector:
         """Give back the engine's memory and threads."""
         with self._lock:
             self._engine.close()
+
+    def _decode(self, path: Path) -> _Decoded:
+        return _timed(lambda: decode_image(read_bytes(path), str(path), self.recipe.input.camera))
 
     def _judge(self, decoded: _Decoded, name: str, part_id: str | None) -> Result:
         """The one place where whatever went wrong becomes ERROR."""
@@ -153,7 +156,7 @@ class Inspector:
     def _run(self, prepared: Prepared) -> Prediction:
         recipe = self.recipe
         with self._lock:
-            output = run_tiled(prepared.tensor, recipe.input, self._infer)
+            output = run(prepared, self._infer)
         return interpret(output, prepared, recipe.classes, recipe.task, recipe.separate)
 
     def _infer(self, batch: Tensor) -> Tensor:
@@ -189,10 +192,6 @@ def _check_range(planes: Tensor, what: str, most: float) -> None:
     if not (low >= -_RANGE_TOLERANCE and high <= most + _RANGE_TOLERANCE and math.isfinite(high)):  # NaN: false
         allowed = "0 to 1" if most == 1.0 else "0 and more, finite"
         raise EngineError(f"the model gave {what} from {low} to {high}; allowed: {allowed}; the part was not judged")
-
-
-def _decode_file(path: Path) -> _Decoded:
-    return _timed(lambda: decode_image(read_bytes(path), str(path)))
 
 
 def _timed(decode: Callable[[], Image]) -> _Decoded:

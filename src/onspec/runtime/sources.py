@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -28,7 +28,7 @@ def find_sources(names: Sequence[str]) -> tuple[list[Source], bool]:
     ends as ERROR beside the verdicts of the others. Folders are searched for the endings of images, sorted by name.
 
     Raises:
-        UsageError: a folder that is absent or has no image, or a glob that matches nothing.
+        UsageError: a folder that is absent, has no image or cannot be listed, or a glob that matches nothing.
     """
     found: list[Source] = []
     for name in names:
@@ -83,10 +83,10 @@ def _key(path: PurePath) -> str:
 
 def _of_name(name: str) -> list[Source]:
     path = Path(name)
-    if path.is_dir():
+    if _asked(path.is_dir):
         return _below(path)
-    if path.exists() or not _MAGIC & set(name):
-        if not path.exists() and not is_image(path):
+    if _asked(path.exists) or not _MAGIC & set(name):
+        if not _asked(path.exists) and not is_image(path):
             raise UsageError(f"{name}: no such file or folder; check the name")
         return [Source(path, PurePath(path.name))]
     root = Path(*_fixed_part(path))
@@ -107,8 +107,25 @@ def _fixed_part(pattern: Path) -> list[str]:
     return fixed or ["."]
 
 
+def _asked(question: Callable[[], bool]) -> bool:
+    """A path that is too long or may not be asked about is taken for a file, which reading then says in words."""
+    try:
+        return question()
+    except OSError:
+        return False
+
+
+def _refuse_unlisted(error: OSError) -> None:
+    """Its images would go uninspected without a word."""
+    raise UsageError(
+        f"{error.filename}: the folder cannot be listed ({error.strerror}); check its rights and its drive or network, "
+        "or name the folders beside it"
+    ) from error
+
+
 def _below(folder: Path) -> list[Source]:
-    files = (Path(base) / file for base, _, names in os.walk(folder) for file in names)
+    walk = os.walk(folder, onerror=_refuse_unlisted)
+    files = (Path(base) / file for base, _, names in walk for file in names)
     return [Source(file, file.relative_to(folder)) for file in sorted(files) if is_image(file)]
 
 
@@ -118,7 +135,7 @@ def _of_lines(lines: Iterable[bytes]) -> Iterator[Source]:
         if not name.strip():
             continue
         path = Path(name)
-        if path.is_dir():
+        if _asked(path.is_dir):
             yield from _below(path)
         else:
             yield Source(path, PurePath(path.name or "image"))

@@ -13,8 +13,9 @@ from onspec.imaging.masks import Mask
 from onspec.imaging.preparation import InputSpec, Tensor, to_tensor
 from onspec.imaging.reading import Image
 from onspec.training.augmentation import Augmentation, relit
-from onspec.training.geometry import crop_matrix, inside, warped, warped_boxes, warped_masks
-from onspec.training.pool import Labelled
+from onspec.training.geometry import Matrix, crop_matrix, inside, warped, warped_boxes, warped_masks
+from onspec.training.pool import Labelled, Pixels
+from onspec.training.reach import reach, shifted
 
 Paint = Callable[[Image, Generator], tuple[Image, Mask]]
 """Draws a synthetic defect on a crop: the changed crop, and uint8 (S, S) of 0/1 where it changed."""
@@ -32,7 +33,8 @@ class Truth:
     """What is true of a crop.
 
     Attributes:
-        mask: uint8 (K, S, S) of 0/1, with the plane of object cores behind it where the plan has one.
+        mask: uint8 (K, S, S) of 0/1, with the plane of object cores behind it where the plan has one; where labels are
+            not about pixels, the one plane of a synthetic defect, or none.
         boxes: float32 (n, 4) of left, top, right, bottom in crop px; `kinds`, int64 (n,), their classes.
         valid: float32 (1, S, S), 0 outside of the image.
         cls: class of the whole image, 0 for good.
@@ -70,25 +72,31 @@ def cut(
 ) -> tuple[Tensor, Truth]:
     """Cut a `size`×`size` crop around `centre` (x, y in working px), warped and relit: float32 (C, S, S) and its truth.
 
-    The mirrored surroundings of an image are shown but not judged: `valid` is 0 there, so that a mirrored defect is
-    never taught to be good surface. A `donor`'s defect is pasted into it, and `paint` may draw a synthetic one, with
-    its core where objects are told apart (`separate`).
+    Beyond an image's border the tensor is 0, as the network sees it in production, and so is `valid`. A
+    `donor`'s defect is pasted into it, and `paint` may draw a synthetic one, with its core where objects are told apart
+    (`separate`).
     """
-    pixels = item.read()
-    matrix = crop_matrix(centre, size, how, rng)
+    placed = crop_matrix(centre, size, how, rng)
+    pixels, matrix = _around(item, placed, size)
     image, mask = warped(pixels.image, matrix, size), warped_masks(pixels.mask, matrix, size)
     valid = inside(matrix, size, pixels.image.shape[:2])
     if donor is not None:
         image, mask = pasted(image, mask, donor, size, how, rng)
     if paint is not None:
         image, drawn = paint(image, rng)
-        mask = mask.copy()
+        mask = mask.copy() if len(mask) else np.zeros((1, size, size), np.uint8)
         mask[0] |= drawn
         if separate:
             mask[-1] |= core_target(np.asarray(cv2.connectedComponents(drawn, connectivity=8)[1], np.int32))
-    tensor = relit(to_tensor(image, spec, item.stats), how, rng)
-    boxes = warped_boxes(item.boxes, matrix)
+    tensor = relit(to_tensor(image, spec, item.stats), how, rng) * valid
+    boxes = warped_boxes(item.boxes, placed)
     return tensor, Truth(mask, boxes, item.kinds, valid, item.cls, item.located)
+
+
+def _around(item: Labelled, matrix: Matrix, size: int) -> tuple[Pixels, Matrix]:
+    """What of an image a crop is made of, and the map from the crop to that."""
+    rows, columns = reach(matrix, size, item.size[::-1])
+    return item.part(rows, columns), shifted(matrix, rows, columns)
 
 
 def pasted(image: Image, mask: Mask, donor: Donor, size: int, how: Augmentation, rng: Generator) -> tuple[Image, Mask]:
@@ -97,9 +105,9 @@ def pasted(image: Image, mask: Mask, donor: Donor, size: int, how: Augmentation,
     Copy-paste (Ghiasi et al. 2021) makes more of few defects: each appears on every surface that is known. Mean and
     deviation of a ring around the defect are matched to those of the place it comes to, and its border is soft.
     """
-    pixels, spot = donor.item.read(), donor.item.spots[donor.spot]
+    spot = donor.item.spots[donor.spot]
     wider = how.model_copy(update={k: max(v, getattr(how, k)) for k, v in _WIDER.items()})
-    matrix = crop_matrix(donor.centre, size, wider, rng)
+    pixels, matrix = _around(donor.item, crop_matrix(donor.centre, size, wider, rng), size)
     known = inside(matrix, size, pixels.image.shape[:2])[0] > 0
     planes = warped_masks(pixels.mask, matrix, size)
     shown = planes[spot.cls] * known.astype(np.uint8)

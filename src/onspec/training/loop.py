@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from onspec.domain import UsageError
 from onspec.training import checkpoint, curves
+from onspec.training.held_out import thinned
 from onspec.training.interruption import Interruption
 from onspec.training.machine import open_machine
 from onspec.training.networks import NETWORKS, Network
@@ -27,9 +28,13 @@ from onspec.training.pool import Labelled
 from onspec.training.prefetch import Batch, Feed, Prefetch
 from onspec.training.sampling import CropSampler
 from onspec.training.schedule import Pace, Schedule, learning_rate, two_digits
+from onspec.training.starting import start_from_surfaces
 from onspec.training.validation import Figures, Validation, torch_infer, validate
 
 _VALIDATIONS = 12
+_MOST_VALIDATING = 0.2
+"""Share of the time that validating may take; where all held-out images would take more, some are left out."""
+
 _CURVE_EVERY = 10
 _CHECKPOINT_EVERY_S = 30.0
 _DRAW_EVERY_S = 10.0
@@ -63,6 +68,7 @@ class State:
     seconds: float = 0.0
     validations: int = 0
     validated_step: int = -1
+    val_every: int = 1
     best_step: int = 0
     best_figures: Figures = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
@@ -152,11 +158,13 @@ class _Session:
         self._run, self._plan, self._seed, self._val, self._fabric = run, plan, sampler.seed, val, fabric
         torch.manual_seed(sampler.seed)
         self._network = _network(plan)
+        if plan.start == "surfaces":
+            start_from_surfaces(self._network)
         self._objective = objective_of(plan)
         self._model, self._optimiser = fabric.setup(self._network, _optimiser(self._network, plan))
         self._model.mark_forward_method("outputs")
         self._average = AveragedModel(self._network, multi_avg_fn=_running_average(plan.ema), use_buffers=True)
-        self._feed = Feed(sampler, self._objective, fabric.global_rank, fabric.world_size)
+        self._feed = Feed(sampler, self._objective, plan.input.stride, fabric.global_rank, fabric.world_size)
         self._drawn = 0.0
         self.state = State()
         self.schedule = Schedule(0)
@@ -248,7 +256,8 @@ class _Session:
         if not self._fabric.is_global_zero:
             return
         averaged = self._average.module.eval()
-        found = validate(self._val, self._plan, torch_infer(averaged, self._objective, self._fabric.device))
+        some = thinned(self._val, self.state.val_every)
+        found = validate(some, self._plan, torch_infer(averaged, self._objective, self._fabric.device))
         state = self.state
         if not state.best or found.fitness >= state.best_validation.fitness:
             state.best_figures, state.best_step = found.figures, state.step
@@ -277,6 +286,8 @@ class _Session:
         some = self._val[:: max(1, len(self._val) // 8)]
         infer = torch_infer(probe.eval(), self._objective, self._fabric.device)
         validation = _quickest(lambda: validate(some, self._plan, infer), tries=2) * len(self._val) / len(some)
+        self.state.val_every = max(1, math.ceil(_VALIDATIONS * validation / (_MOST_VALIDATING * seconds)))
+        validation *= len(thinned(self._val, self.state.val_every)) / len(self._val)
         return max(_VALIDATIONS, two_digits((0.97 * seconds - _VALIDATIONS * validation) / step))
 
     def _rehearse(self, probe: Network, batch: Batch) -> None:

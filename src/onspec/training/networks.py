@@ -98,6 +98,9 @@ class Residual(nn.Module):
 _HEAD = 64
 """Width of the head that tells boxes or evidence."""
 
+_LAST = "2"
+"""The place of its last layer."""
+
 
 class UNetLite(Network):
     """onspec's default: no convolution runs at full resolution, where the talk's network spends its time.
@@ -122,11 +125,22 @@ class UNetLite(Network):
         self.reduce = nn.ModuleList(nn.Conv2d(b, a, 1, bias=False) for a, b in itertools.pairwise(up))
         self.smooth = nn.ModuleList(ConvNorm(a, a) for a in up[:-1])
         last = nn.Conv2d(up[0] if cell == 1 else _HEAD, planes, 1)
-        self.head = last if cell == 1 else nn.Sequential(ConvNorm(up[0], _HEAD), ConvNorm(_HEAD, _HEAD), last)
+        self.head = last if cell == 1 else nn.Sequential(_widened(up[0]), _unmoved(_HEAD), last)  # `last` is _LAST
         self.coarse = nn.ModuleList(nn.Conv2d(a, planes, 1) for a in (up[1:-1] if cell == 1 else ()))
         # Most pixels are good: starting there spares the first steps of unlearning a half-defective world.
         for head in (last, *self.coarse):
             nn.init.constant_(head.bias, -3.0)
+
+    def name_in_full(self, name: str) -> str:
+        """What a part of this network is called in the one that goes up to cells of 1 px: its levels count from the
+        finest, and what tells evidence is one of its coarse outputs."""
+        module, _, rest = name.partition(".")
+        place, _, rest = rest.partition(".")
+        if module in ("lateral", "reduce", "smooth"):
+            return f"{module}.{int(place) + self.finest}.{rest}"
+        if module == "head" and self.cell > 1 and place == _LAST:
+            return f"coarse.{self.finest - 1}.{rest}"
+        return name
 
     def outputs(self, x: Tensor) -> list[Tensor]:
         """Logits of one a cell, then, for cells of one pixel, those of 1/4, 1/8 and 1/16 of it."""
@@ -144,6 +158,19 @@ class UNetLite(Network):
         if self.cell > 1:
             return [self.head(x)]
         return [F.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False), *coarse]
+
+
+def _widened(inputs: int) -> nn.Module:
+    """To the width of the head, if that is another one."""
+    return nn.Identity() if inputs == _HEAD else ConvNorm(inputs, _HEAD)
+
+
+def _unmoved(width: int) -> Residual:
+    """A residual that adds nothing before anything was learned (Goyal et al. 2017)."""
+    block = Residual(width)
+    for parameter in block.second[1].parameters():
+        nn.init.zeros_(parameter)
+    return block
 
 
 class CnnWeimer(Network):

@@ -21,6 +21,7 @@ class Plan(BaseModel):
 
     Attributes:
         separate: touching objects are told apart by their cores, so that they can be counted; with `segment` only.
+        start: `surfaces` begins with weights that learned what stands out on made-up surfaces, `chance` with none.
         crop: side of the square training crops, working px; with `classify` the whole image lies in it.
         batch: crops a step, over all processes.
         defect_share: share of the crops that show a defect.
@@ -39,6 +40,7 @@ class Plan(BaseModel):
     separate: bool = False
     network: str = next(iter(NETWORKS))
     input: InputSpec
+    start: Literal["surfaces", "chance"] = "chance"
     crop: int = Field(256, ge=32)
     batch: int = Field(4, ge=1)
     defect_share: float = Field(0.5, ge=0, le=1)
@@ -71,17 +73,21 @@ class Plan(BaseModel):
             raise ValueError(
                 f"network {self.network} has stride {entry.stride} and cells of {cell} px; got {self.input}"
             )
+        if self.start == "surfaces" and self.network != "unet-lite":
+            raise ValueError(f"start: {self.network} has no weights to start from; use chance, or network unet-lite")
         if self.crop % entry.stride:
             raise ValueError(f"crop must be a multiple of the network's stride {entry.stride}; got {self.crop}")
         return self
 
     @model_validator(mode="after")
     def _fits_its_task(self) -> "Plan":
-        if self.task is not Task.SEGMENT and (self.separate or self.paste_share or self.synthetic_share):
-            raise ValueError(f"separate, paste_share and synthetic_share need the task segment; got {self.task}")
+        if self.task is not Task.SEGMENT and (self.separate or self.paste_share):
+            raise ValueError(f"separate and paste_share need the task segment; got {self.task}")
+        if self.task is Task.DETECT and self.synthetic_share:
+            raise ValueError("synthetic defects need the task segment or classify; got detect")
         if self.paste_share + self.synthetic_share > 1:
             raise ValueError("paste_share and synthetic_share must not exceed 1 together")
-        if self.synthetic_share and len(self.classes) > 1:
+        if self.synthetic_share and len(self.classes) > 1 and self.task is Task.SEGMENT:
             raise ValueError(f"synthetic defects are of no class, so synthetic_share needs one; got {self.classes}")
         return self
 

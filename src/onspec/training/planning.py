@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from onspec.domain import DEFECT, DataError, Task, UsageError
+from onspec.imaging.camera import AS_STORED, Camera
 from onspec.imaging.preparation import Extent, InputSpec
 from onspec.training.augmentation import Augmentation
 from onspec.training.networks import NETWORKS, NetworkEntry
@@ -29,12 +30,14 @@ _DIRECTED = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user decided, `None` for what the data shall decide; `on_gpu` says what it will run on."""
+    """What the user decided, `None` for what the data shall decide; `on_gpu` says what it will run on, `camera` how the
+    images were read."""
 
     task: Task | None = None
     classes: Literal["one", "each"] | None = None
     network: str | None = None
     on_gpu: bool = False
+    camera: Camera = AS_STORED
 
 
 def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
@@ -63,11 +66,13 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
             height=_extent(facts.heights),
             channels=3 if facts.channels == 3 else 1,
             dtype="uint16" if facts.dtype == "uint16" else "uint8",
+            camera=wishes.camera,
             scale=scale,
             normalise=normalise,
             stride=entry.stride,
             cell=entry.cells[task],
         ),
+        start="surfaces" if name == "unet-lite" else "chance",
         crop=crop,
         batch=_batch(task, crop, on_gpu=wishes.on_gpu),
         paste_share=paste,
@@ -80,6 +85,7 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
         "separate": f"{facts.touching * 100:.0f} % of the labelled defects touch another one",
         "network": "the default" if wishes.network is None else "as asked for",
         "input": f"{scale_reason}; {normalise_reason}",
+        "start": "weights that tell synthetic defects on made-up surfaces, where the network has them",
         "crop": crop_reason,
         "batch": f"about as many pixels a step as a {'GPU' if wishes.on_gpu else 'CPU'} is quick with",
         "defect_share": f"{facts.good} good and {facts.defective} defective images: both are shown equally often",
@@ -89,7 +95,7 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
     return plan, reasons
 
 
-def deck_plan(facts: Survey) -> tuple[Plan, Reasons]:
+def deck_plan(facts: Survey, camera: Camera = AS_STORED) -> tuple[Plan, Reasons]:
     """The 2018 talk to the letter: its U-Net on whole images of 512 px, from defective images only, Dice loss, Adam
     with a rate of 1e-4; no augmentation, no average of weights."""
     entry = NETWORKS["unet-deck"]
@@ -101,6 +107,7 @@ def deck_plan(facts: Survey) -> tuple[Plan, Reasons]:
             height=_extent(facts.heights),
             channels=3 if facts.channels == 3 else 1,
             dtype="uint16" if facts.dtype == "uint16" else "uint8",
+            camera=camera,
             scale=min(4.0, 512 / facts.median_side),
             stride=entry.stride,
             cell=entry.cells[Task.SEGMENT],
@@ -218,8 +225,10 @@ def _augmentation(facts: Survey, task: Task) -> tuple[Augmentation, str]:
 
 def _shares(facts: Survey, task: Task, classes: tuple[str, ...]) -> tuple[float, float, str]:
     """How much of what is shown as defective is pasted or synthetic."""
-    if task is not Task.SEGMENT:
+    if task is Task.DETECT or not (facts.good or facts.defective):
         return 0.0, 0.0, f"not with the task {task}"
+    if task is Task.CLASSIFY:
+        return 0.0, 0.5 if facts.good else 0.0, "synthetic defects show where to look, as labels of whole images do not"
     if not facts.defective:
         return 0.0, 1.0, "no part is defective, so defects are synthetic"
     if not facts.good:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,11 +11,17 @@ from numpy.typing import NDArray
 
 from onspec.datasets.labels import class_index, is_located, load_boxes, load_instances, load_mask
 from onspec.domain import DEFECT, Sample, Task
+from onspec.imaging.header import size_in
 from onspec.imaging.instances import core_target
 from onspec.imaging.masks import Mask
-from onspec.imaging.preparation import conform, resized, statistics
+from onspec.imaging.preparation import Extent, InputSpec, conform, resized, statistics
 from onspec.imaging.reading import Image, read_image
+from onspec.imaging.windows import read_window, reads_rows
+from onspec.training.marks import Marks
 from onspec.training.plan import Plan
+
+_AT_ONCE = 1 << 27
+"""px of all images together that are loaded at a time."""
 
 _ANCHORS = 64
 """How many pixels of each defect are kept as places to look at."""
@@ -52,7 +58,7 @@ class Labelled:
         spots: the located defects.
         boxes: float32 (n, 4) of x, y, width, height in working px, and `kinds`, int64 (n,), their classes.
         cls: class of the whole image: 0 for a good part, else 1 + the class's index.
-        read: gives the pixels, from memory or anew from the files.
+        read: gives the pixels, from memory or anew from the files; `part` gives some of them.
     """
 
     sample: Sample
@@ -65,9 +71,52 @@ class Labelled:
     cls: int
     read: Callable[[], Pixels]
 
+    def part(self, rows: slice, columns: slice) -> Pixels:
+        """These rows and columns, which lie in the image; a file is decoded no further than its format demands."""
+        if isinstance(self.read, _Kept | _InFiles):
+            return self.read.part(rows, columns)
+        pixels = self.read()
+        return Pixels(pixels.image[rows, columns], pixels.mask[:, rows, columns])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    """Pixels in memory."""
+
+    image: Image
+    marks: Marks
+
+    def __call__(self) -> Pixels:
+        return Pixels(self.image, self.marks.whole())
+
+    def part(self, rows: slice, columns: slice) -> Pixels:
+        return Pixels(self.image[rows, columns], self.marks.window(rows, columns))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _InFiles:
+    """Pixels that are read again, by rows where working resolution and format allow; what is marked stays in memory."""
+
+    sample: Sample
+    plan: Plan
+    marks: Marks
+    by_rows: bool
+
+    def __call__(self) -> Pixels:
+        return Pixels(_working(self.sample, self.plan), self.marks.whole())
+
+    def part(self, rows: slice, columns: slice) -> Pixels:
+        spec, path = self.plan.input, self.sample.image
+        if self.by_rows:
+            image = read_window(path, rows, columns, spec.camera)
+            image = conform(image, at_any_size(spec), self.sample.name)
+        else:
+            image = _working(self.sample, self.plan)[rows, columns]
+        return Pixels(image, self.marks.window(rows, columns))
+
 
 def load_labelled(sample: Sample, plan: Plan) -> tuple[Labelled, Pixels]:
-    """Read, check and resize one image with its label.
+    """Read, check and resize one image with its label; `read` reads the image again.
 
     Raises:
         ImageError, LabelError: what is wrong with the file, by name.
@@ -86,7 +135,9 @@ def load_labelled(sample: Sample, plan: Plan) -> tuple[Labelled, Pixels]:
         boxes=boxes,
         kinds=kinds,
         cls=_image_class(sample, plan, areas, kinds),
-        read=lambda: _read(sample, plan)[0],
+        read=_InFiles(
+            sample, plan, Marks.of(pixels.mask), plan.input.scale == 1.0 and reads_rows(sample.image, plan.input.camera)
+        ),
     )
     return item, pixels
 
@@ -98,18 +149,18 @@ def load_pool(
     *,
     memory_bytes: int | None = None,
 ) -> list[Labelled]:
-    """Load all samples with a few threads, in order; `tell` is called with the count so far.
+    """Load all samples with a few threads (fewer for large images), in order; `tell` is called with the count so far.
 
     Pixels beyond `memory_bytes` (by default 40 % of what the machine has) are not kept but read again whenever they
     are needed: a training set may be larger than memory.
     """
     left = _memory() * 2 // 5 if memory_bytes is None else memory_bytes
     pool: list[Labelled] = []
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(_threads(samples)) as threads:
         for item, pixels in threads.map(lambda s: load_labelled(s, plan), samples):
-            size = pixels.image.nbytes + pixels.mask.nbytes
-            left -= size
-            pool.append(_kept(item, pixels) if left >= 0 else item)
+            assert isinstance(item.read, _InFiles)
+            left -= pixels.image.nbytes + item.read.marks.nbytes
+            pool.append(replace(item, read=_Kept(pixels.image, item.read.marks)) if left >= 0 else item)
             tell(len(pool))
     return pool
 
@@ -119,17 +170,37 @@ def defective_of(pool: Iterable[Labelled]) -> list[Labelled]:
     return [item for item in pool if item.spots]
 
 
-def _kept(item: Labelled, pixels: Pixels) -> Labelled:
-    values = {name: getattr(item, name) for name in Labelled.__slots__ if name != "read"}
-    return Labelled(**values, read=lambda: pixels)
+def at_any_size(spec: InputSpec) -> InputSpec:
+    """The same input for images of any size: windows of those that it takes."""
+    anything = Extent(min=1, max=1 << 30)
+    return spec.model_copy(update={"width": anything, "height": anything})
+
+
+def _threads(samples: Sequence[Sample]) -> int:
+    """So many that the largest images, loaded at once, stay within a bound."""
+    sizes = [size for size in map(_size, samples) if size is not None]
+    return max(1, min(4, _AT_ONCE // max((width * height for width, height in sizes), default=1)))
+
+
+def _size(sample: Sample) -> tuple[int, int] | None:
+    try:
+        with sample.image.open("rb") as file:
+            return size_in(file)
+    except OSError:  # which loading will say in words
+        return None
 
 
 def _memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def _working(sample: Sample, plan: Plan) -> Image:
+    """The image at working resolution."""
+    return resized(conform(read_image(sample.image, plan.input.camera), plan.input, sample.name), plan.input)
+
+
 def _read(sample: Sample, plan: Plan) -> tuple[Pixels, NDArray[np.float32], NDArray[np.int64]]:
-    image = conform(read_image(sample.image), plan.input, sample.name)
+    image = conform(read_image(sample.image, plan.input.camera), plan.input, sample.name)
     height, width = image.shape[:2]
     working = resized(image, plan.input)
     shape = (working.shape[0], working.shape[1])

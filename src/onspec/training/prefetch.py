@@ -11,13 +11,17 @@ import torch
 from torch import Tensor
 
 from onspec.training.objectives import Objective
+from onspec.training.packing import packed
 from onspec.training.sampling import CropSampler
+
+_CORNERS = 1 << 23
+"""In place of a crop's place: the seed of the corners in which small images lie."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step's crops, stacked: `image` float32 (N, C, S, S), `target` float32 (N, T, h, w) as the objective makes it,
-    `valid` float32 (N, 1, S, S), `bags` int64 (N,)."""
+    """One step's crops, stacked: `image` float32 (N, C, H, W), `target` float32 (N, T, h, w) as the objective makes it,
+    `valid` float32 (N, 1, H, W), `bags` int64 (N,)."""
 
     image: Tensor
     target: Tensor
@@ -27,16 +31,18 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Makes the batches of one process: every `processes`-th crop from `rank` on."""
+    """Makes the batches of one process: every `processes`-th crop from `rank` on, without room that none needs."""
 
     sampler: CropSampler
     objective: Objective
+    stride: int
     rank: int = 0
     processes: int = 1
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step; a pure function of it."""
-        crops = self.sampler.batch(step, self.rank, self.processes)
+        rng = np.random.default_rng([self.sampler.seed, step, _CORNERS, self.rank])
+        crops = packed(self.sampler.batch(step, self.rank, self.processes), self.stride, rng)
         return Batch(
             image=torch.from_numpy(np.stack([crop.tensor for crop in crops])),
             target=torch.from_numpy(np.stack([self.objective.target(crop.truth) for crop in crops])),

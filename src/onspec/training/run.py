@@ -13,19 +13,23 @@ import cv2
 from lightning_fabric import Fabric
 
 from onspec import __version__
+from onspec.datasets.camera_file import refuse_other
 from onspec.datasets.dataset import Dataset
 from onspec.datasets.fingerprint import fingerprint
 from onspec.datasets.labels import is_located, load_boxes, load_mask
-from onspec.datasets.splitting import assign, assign_good, read_split, write_split
+from onspec.datasets.split_summary import describe
+from onspec.datasets.splitting import Way, assign, assign_good, read_split, write_split
 from onspec.domain import DataError, Sample, Split, Task, UsageError
 from onspec.evaluation.operating_point import Chooser
+from onspec.imaging.camera import Camera
 from onspec.imaging.preparation import predict
-from onspec.imaging.reading import read_bytes, read_image
+from onspec.imaging.reading import Image, read_bytes, read_image
 from onspec.recipe.draft import write_draft
 from onspec.recipe.schema import DataProvenance, Provenance, Recipe
 from onspec.training.allocator import keep_freed_memory
 from onspec.training.checkpoint import NAME as CHECKPOINT
 from onspec.training.export import to_onnx
+from onspec.training.held_out import windows
 from onspec.training.loop import Budget, Outcome, Watcher, fit
 from onspec.training.machine import open_machine, precision
 from onspec.training.networks import parameters
@@ -41,6 +45,9 @@ from onspec.training.validation import SHARPNESS, WINDOWS, torch_infer
 
 _GOLDEN_EACH = 2
 
+_PIECE = 1024
+"""px of a side of each that are taken."""
+
 _PAINT_FROM = 64
 """About how many good images lend their texture to synthetic defects."""
 
@@ -54,6 +61,7 @@ class Settings:
         steps: exactly so many steps instead of what fits the budget.
         wishes: what the plan shall not decide.
         plan_file: the plan to follow, or the name of a plan that onspec has: `deck`.
+        split_by: how a split is computed where neither a file nor the set makes one.
         good_only: learn from good parts alone; defective ones are kept for the test.
         started: `time.monotonic()` when the command began.
     """
@@ -65,6 +73,7 @@ class Settings:
     wishes: Wishes = field(default_factory=Wishes)
     plan_file: Path | None = None
     split_file: Path | None = None
+    split_by: Way = "chance"
     good_only: bool = False
     resume: bool = False
     started: float = 0.0
@@ -93,7 +102,8 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
     assignment = _split(dataset, settings, fabric)
     parts = {s: [x for x in dataset.samples if assignment[x.name] is s] for s in (Split.TRAIN, Split.VAL)}
     _refuse_unbalanced(parts, good_only=_good_only(dataset, settings))
-    plan, reasons = _plan(parts, settings, fabric)
+    plan, reasons = _plan(parts, dataset.camera, settings, fabric)
+    refuse_other(dataset.camera, dataset.root, plan.input.camera, "the plan")
     if fabric.is_global_zero:
         write_plan(run / "plan.yaml", plan, reasons)
         for name, reason in reasons.items():
@@ -101,17 +111,18 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
     train_pool, val_pool = _pools(parts, plan)
     if fabric.is_global_zero:
         say(f"data: {len(train_pool)} images to train on, {len(val_pool)} to validate on; {dataset.parts_rule}")
+        say(f"split: {describe(dataset, assignment)}")
     synthesiser = _synthesiser(train_pool, plan)
     if synthesiser is not None and not any(item.sample.defective for item in val_pool):
         val_pool = [*val_pool, *synthetic_copies(val_pool, synthesiser.paint, plan.crop, settings.seed)]
     sampler = _sampler(train_pool, plan, synthesiser, settings.seed)
-    deadline = settings.budget_s - _reserve(len(val_pool), settings.budget_s)
+    deadline = settings.budget_s - _reserve(val_pool, settings.budget_s)
     budget = Budget(deadline, settings.steps, settings.started or time.monotonic())
     outcome = fit(
         run,
         plan,
         sampler,
-        val_pool,
+        windows(val_pool, settings.seed),
         budget=budget,
         resume=settings.resume,
         watch=watch,
@@ -145,7 +156,7 @@ def _split(dataset: Dataset, settings: Settings, fabric: Fabric) -> dict[str, Sp
     if settings.resume and path.is_file():
         return read_split(path, dataset)
     make = assign_good if _good_only(dataset, settings) else assign
-    assignment = make(dataset, seed=settings.seed, split_file=settings.split_file)
+    assignment = make(dataset, seed=settings.seed, split_file=settings.split_file, by=settings.split_by)
     if fabric.is_global_zero:
         write_split(path, dataset, assignment)
     return assignment
@@ -162,16 +173,16 @@ def _refuse_unbalanced(parts: Parts, *, good_only: bool) -> None:
             )
 
 
-def _plan(parts: Parts, settings: Settings, fabric: Fabric) -> tuple[Plan, Reasons]:
+def _plan(parts: Parts, camera: Camera, settings: Settings, fabric: Fabric) -> tuple[Plan, Reasons]:
     file, mine = settings.plan_file, settings.run / "plan.yaml"
     if file is not None and (file.is_file() or str(file) != DECK):
         return read_plan(file), {"task": f"from {file.name}"}
     if settings.resume and mine.is_file():
         return read_plan(mine), {"task": "as the run was started"}
-    facts = survey(parts[Split.TRAIN] + parts[Split.VAL])
+    facts = survey(parts[Split.TRAIN] + parts[Split.VAL], camera)
     if file is not None:
-        return deck_plan(facts)
-    return make_plan(facts, replace(settings.wishes, on_gpu=fabric.device.type != "cpu"))
+        return deck_plan(facts, camera)
+    return make_plan(facts, replace(settings.wishes, on_gpu=fabric.device.type != "cpu", camera=camera))
 
 
 def _pools(parts: Parts, plan: Plan) -> tuple[list[Labelled], list[Labelled]]:
@@ -184,7 +195,14 @@ def _synthesiser(pool: Sequence[Labelled], plan: Plan) -> Synthesiser | None:
     good = [item for item in pool if not item.sample.defective]
     if not plan.synthetic_share or not good:
         return None
-    return Synthesiser([item.read().image for item in good[:: max(1, len(good) // _PAINT_FROM)]])
+    return Synthesiser([_middle(item) for item in good[:: max(1, len(good) // _PAINT_FROM)]])
+
+
+def _middle(item: Labelled) -> Image:
+    """The middle of an image: as much texture as painting needs, however large the image is."""
+    starts = [max(0, (side - _PIECE) // 2) for side in item.size]
+    columns, rows = (slice(at, min(at + _PIECE, side)) for at, side in zip(starts, item.size, strict=True))
+    return item.part(rows, columns).image
 
 
 def _sampler(pool: Sequence[Labelled], plan: Plan, synthesiser: Synthesiser | None, seed: int) -> CropSampler:
@@ -195,9 +213,10 @@ def _sampler(pool: Sequence[Labelled], plan: Plan, synthesiser: Synthesiser | No
     return CropSampler(pool, plan, seed=seed, paint=synthesiser.paint, disguise=disguise)
 
 
-def _reserve(val_images: int, budget_s: float) -> float:
+def _reserve(pool: Sequence[Labelled], budget_s: float) -> float:
     """Seconds kept for choosing the operating point and the export, at most a quarter of the budget."""
-    return min(0.25 * budget_s, 5.0 + 0.15 * val_images)
+    megapixels = sum(item.size[0] * item.size[1] for item in pool) / 1e6
+    return min(0.25 * budget_s, 5.0 + 0.05 * len(pool) + 0.4 * megapixels)
 
 
 def _observed(outcome: Outcome, plan: Plan, samples: Sequence[Sample]) -> Chooser:
@@ -205,7 +224,7 @@ def _observed(outcome: Outcome, plan: Plan, samples: Sequence[Sample]) -> Choose
     chooser = Chooser(WINDOWS, plan.task, sharpness=SHARPNESS.get(plan.task))
     infer = torch_infer(outcome.network, objective_of(plan))
     for sample in samples:
-        image = read_image(sample.image)
+        image = read_image(sample.image, plan.input.camera)
         size = (image.shape[1], image.shape[0])
         truth = boxes = None
         if is_located(sample) and plan.task is not Task.CLASSIFY:
@@ -240,6 +259,7 @@ def _recipe(
             data=DataProvenance(
                 name=dataset.root.name,
                 layout=dataset.layout,
+                marked=dataset.marked,
                 fingerprint=fingerprint(dataset, assignment),
                 images=dict(sorted(images.items())),
                 parts={str(k): v for k, v in sorted(parts.items())},

@@ -159,14 +159,18 @@ class CropSampler:
         return self._disguise(image, rng), np.zeros(image.shape[:2], np.uint8)
 
     def _whole(self, rng: Generator, place: int) -> Crop:
-        """A whole image; every class, good among them, has the same chance."""
+        """A whole image; every class, good among them, has the same chance. In place of a defective one may come a good
+        one with a synthetic defect."""
         kinds = len(self._images)
         kind = place % 2 if kinds == 2 else int(rng.integers(kinds))
         items = self._images[kind]
         item = items[rng.integers(len(items))]
+        paint = None
+        if kind and self._paint is not None and self._good and rng.random() < self._plan.synthetic_share:
+            item, paint = self._good[rng.integers(len(self._good))], self._paint
         shift = rng.uniform(-0.05, 0.05, 2) * self._plan.crop
         width, height = item.size
-        return Crop(*self._cut(item, width / 2 + shift[0], height / 2 + shift[1], rng))
+        return Crop(*self._cut(item, width / 2 + shift[0], height / 2 + shift[1], rng, paint=paint))
 
     def _cut(
         self, item: Labelled, x: float, y: float, rng: Generator, *, donor: Donor | None = None,

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from onspec.datasets.labels import Located, is_located, load_instances, locating
 from onspec.domain import DataError, Sample
+from onspec.imaging.camera import AS_STORED, Camera
 from onspec.imaging.preparation import holds_gray
 from onspec.imaging.reading import Image, read_image
 
@@ -66,8 +68,8 @@ class Survey:
         return float(np.sqrt(np.percentile(self.defect_areas, 10))) if self.defect_areas else None
 
 
-def survey(samples: Sequence[Sample]) -> Survey:
-    """Read every training and validation image once.
+def survey(samples: Sequence[Sample], camera: Camera = AS_STORED) -> Survey:
+    """Read every training and validation image once, as it comes from the camera.
 
     Raises:
         DataError: images of different pixel types, or none at all.
@@ -76,7 +78,7 @@ def survey(samples: Sequence[Sample]) -> Survey:
     if not samples:
         raise DataError("the data set has no image to train on; check its split with: onspec check DATA")
     with ThreadPoolExecutor(4) as threads:
-        facts = list(threads.map(_facts, samples))
+        facts = list(threads.map(partial(_facts, camera=camera), samples))
     dtypes = {f.dtype for f in facts}
     if len(dtypes) > 1:
         raise DataError(f"images of different pixel types ({', '.join(sorted(dtypes))}); convert them to one depth")
@@ -112,8 +114,8 @@ def _class_parts(samples: Sequence[Sample]) -> dict[str, int]:
     return dict(sorted(Counter(cls for _, cls in pairs).items()))
 
 
-def _facts(sample: Sample) -> ImageFacts:
-    image = read_image(sample.image)
+def _facts(sample: Sample, camera: Camera) -> ImageFacts:
+    image = read_image(sample.image, camera)
     height, width = image.shape[:2]
     gray = holds_gray(image)
     plane = image if image.ndim == 2 else image[..., 1]

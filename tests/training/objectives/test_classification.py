@@ -1,6 +1,7 @@
 """The image's class: pooled in training exactly as production pools, blind to padding, and learned from folders."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,9 @@ def test_an_image_is_pooled_as_in_production(seed: int, classes: int) -> None:
     for planes, kind in zip(objective.scores(evidence).numpy(), (0, classes), strict=True):
         score, by_class = pooled_scores([ScoreMap(m, name) for m, name in zip(planes, names, strict=True)], 1.0)
         losses.append(-np.log([1 - score, *by_class.values()][kind]))
-    loss = objective.loss([evidence], target_of(0, classes, classes=classes), torch.ones(2, 1, 24, 32), KNOWN)
+    target = target_of(0, classes, classes=classes)
+    target[:, -1] = -1  # cells are another matter
+    loss = objective.loss([evidence], target, torch.ones(2, 1, 24, 32), KNOWN)
     assert loss.item() == pytest.approx(np.mean(losses), rel=1e-4)
 
 
@@ -76,6 +79,34 @@ def test_cells_of_padding_do_not_count() -> None:
     assert taught[..., 3].abs().max() == 0
     assert taught[..., :3].abs().min() > 0
     assert objective.quality(inside, target, valid) == objective.quality(outside, target, valid)
+
+
+def test_cells_are_taught_where_they_are_known() -> None:
+    """All of a good image, and those of a synthetic defect, whose class nobody knows; of other images none."""
+    objective, valid = Classification(2, CELL), torch.ones(3, 1, 24, 32)
+    drawn = np.zeros((1, 24, 32), np.uint8)
+    drawn[0, 7:10, 20] = 1  # it reaches over two cells
+    painted = replace(truth(0), mask=drawn)
+    target = torch.from_numpy(np.stack([objective.target(t) for t in (truth(0), painted, truth(2))]))
+    assert target[0, -1].eq(0).all()
+    assert target[1, -1].nonzero().tolist() == [[0, 2], [1, 2]]
+    assert target[1, :-1].eq(0).all()
+    assert target[2, -1].eq(-1).all()
+    evidence = torch.zeros(3, 2, 3, 4, requires_grad=True)
+    taught = torch.autograd.grad(objective.loss([evidence], target, valid, KNOWN.new_full((3,), -1)), evidence)[0]
+    assert taught[0].min() > 0
+    assert taught[1][:, [0, 1], 2].max() < 0
+    assert torch.equal(taught[1][0], taught[1][1])
+    assert taught[2][0].max() == taught[2][0].min()
+
+
+def test_a_synthetic_defect_is_told_right_by_any_class() -> None:
+    objective, evidence = Classification(2, CELL), torch.full((1, 2, 3, 4), -5.0)
+    drawn = np.ones((1, 24, 32), np.uint8)
+    target = torch.from_numpy(objective.target(replace(truth(0), mask=drawn)))[None]
+    assert objective.quality(evidence, target, torch.ones(1, 1, 24, 32)) == 0.0
+    evidence[0, 1] = 5.0
+    assert objective.quality(evidence, target, torch.ones(1, 1, 24, 32)) == 1.0
 
 
 def test_the_curve_shows_the_share_of_images_told_right() -> None:

@@ -3,7 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from onspec.datasets import parts, split_file
+from onspec.datasets import origins, parts
+from onspec.datasets import split_file as split_files
+from onspec.datasets.camera_file import camera_of
 from onspec.datasets.dataset import Dataset
 from onspec.datasets.layouts.base import Layout, Reading
 from onspec.datasets.layouts.coco import COCO
@@ -16,7 +18,7 @@ from onspec.datasets.layouts.labelme import LABELME
 from onspec.datasets.layouts.masks import MASKS
 from onspec.datasets.layouts.voc import VOC
 from onspec.datasets.layouts.yolo import YOLO
-from onspec.datasets.tree import Tree, list_tree
+from onspec.datasets.tree import Marked, Tree, list_tree
 from onspec.domain import LayoutError
 
 LAYOUTS: dict[str, Layout] = {
@@ -27,35 +29,60 @@ LAYOUTS: dict[str, Layout] = {
 __all__ = ["LAYOUTS", "Layout", "Reading", "detect", "load"]
 
 
-def load(root: Path, layout: str | None = None, part_pattern: str | None = None) -> Dataset:
-    """Read a data set; without `layout` it is detected. A `split.csv` in `root` assigns splits and parts.
+def load(
+    root: Path,
+    layout: str | None = None,
+    part_pattern: str | None = None,
+    *,
+    lot_from: str | None = None,
+    time_from: str | None = None,
+    split_file: Path | None = None,
+    marked: Marked | None = None,
+) -> Dataset:
+    """Read a data set; without `layout` it is detected. `split.csv` in `root` assigns splits, parts, lots and times.
 
     Args:
         part_pattern: regular expression on a sample's name; its group 1 names the part.
+        lot_from, time_from: where lots and times are said, see `origins`.
+        split_file: taken in place of `split.csv`.
+        marked: how masks of one class draw it; otherwise told by their look, for all of the set.
 
     Raises:
         LayoutError: no such folder, an unknown layout, or one that the folder does not have.
-        DataError, LabelError, SplitError: a set whose labels or split.csv cannot be read.
+        UsageError: a pattern or another source of parts, lots or times that cannot be right.
+        DataError, LabelError, SplitError: a set whose labels, split.csv or camera.yaml cannot be read.
     """
-    tree = list_tree(root)
+    tree = list_tree(root, marked)
+    camera = camera_of(tree)
     chosen = detect(tree) if layout is None else _named(tree, layout)
     reading = chosen.read(tree)
-    listed = split_file.FileSplit({}, {})
-    if (root / split_file.NAME).is_file():
-        listed = split_file.read(root / split_file.NAME, [sample.name for sample in reading.samples])
+    listed = split_files.FileSplit({})
+    beside = root / split_files.NAME
+    if split_file is not None or beside.is_file():
+        listed = split_files.read(split_file or beside, [sample.name for sample in reading.samples])
     telling = parts.tell_apart(reading.samples, listed.parts, part_pattern, own=reading.parts)
+    lots = origins.tell_lots(reading.samples, tree, listed.lots, lot_from)
+    times = origins.tell_times(reading.samples, tree, listed.times, time_from)
     samples = tuple(
-        replace(sample, part=telling.parts[sample.name], split=listed.splits.get(sample.name, sample.split))
+        replace(
+            sample,
+            part=telling.parts[sample.name],
+            split=listed.splits.get(sample.name, sample.split),
+            lot=lots.values.get(sample.name),
+            time=times.values.get(sample.name),
+        )
         for sample in reading.samples
     )
     return Dataset(
         root=root,
         layout=chosen.name,
         samples=samples,
-        parts_rule=telling.rule,
+        parts_rule=telling.rule + _lots_rule(lots, len(samples)),
         parts_known=telling.known,
         inverted=reading.inverted,
+        marked=marked,
         problems=reading.problems,
+        camera=camera,
     )
 
 
@@ -71,6 +98,14 @@ def detect(tree: Tree) -> Layout:
         shapes = "; ".join(f"{layout.name}: {layout.shape}" for layout in LAYOUTS.values())
         raise LayoutError(f"{tree.root}: no known layout ({len(tree.images)} images, no labels found); known: {shapes}")
     return LAYOUTS[best]
+
+
+def _lots_rule(lots: origins.Origin, images: int) -> str:
+    if not lots.values:
+        return ""
+    alone = images - len(lots.values)
+    rest = f" ({alone} images are of no known lot)" if alone else ""
+    return f"; {len(set(lots.values.values()))} lots {lots.rule}{rest}"
 
 
 def _named(tree: Tree, name: str) -> Layout:

@@ -7,6 +7,7 @@ are counted lots (`lot1`, `batch_2`, a date).
 - A name that says good (`good`, `ok`, `no_defect` …) is a good part.
 - Every other name is a class of defects; one that says no more than defective (`ng`, `bad`, `defect` …) is `defect`.
 - Two folders `0` and `1` are good and defective.
+- Folders that all say good, such as `good/` alone or `train/good/` with `test/good/`, are a set that has no defect yet.
 """
 
 import re
@@ -31,7 +32,7 @@ _LABEL_SUFFIXES = {".json", ".xml", ".txt"}
 
 def score(tree: Tree) -> float:
     """Slight, and only without any label image or file: folders are in nearly every set."""
-    if _level(tree) is None:
+    if _level(tree) is None and not _all_good(tree):
         return 0.0
     stems = {p.stem.lower() for p in tree.images}
     if any(p.suffix.lower() in _LABEL_SUFFIXES and p.stem.lower() in stems for p in tree.others):
@@ -44,9 +45,13 @@ def read(tree: Tree) -> Reading:
     """Every image with the class of its folder.
 
     Raises:
-        LayoutError: fewer than two class folders.
+        LayoutError: fewer than two class folders, and not one of good parts alone.
     """
     classes, level = _classes(tree), _level(tree)
+    if level is None and _all_good(tree):
+        return Reading(
+            tuple(Sample(str(i), tree.path(i), str(i), False, split=split_of(i.parts[:-1])) for i in tree.images)
+        )
     if level is None:
         raise LayoutError(f"{tree.root}: fewer than two class folders; expected {FOLDERS.shape}")
     truth = {name: _truth(name, classes) for name in classes}
@@ -64,6 +69,11 @@ def read(tree: Tree) -> Reading:
 
 
 FOLDERS = Layout("folders", "a folder a class, such as good/ and scratch/, without label files", score, read)
+
+
+def _all_good(tree: Tree) -> bool:
+    """Whether every image stands in a folder whose name says good."""
+    return all(any(folder_truth(f) is False for f in meaningful(image.parts[:-1])) for image in tree.images)
 
 
 def _level(tree: Tree) -> int | None:

@@ -30,7 +30,7 @@ class Objective(Protocol):
         Args:
             outputs: logits, the main ones first, then coarser ones, if any, which only training looks at.
             target: what `target` gave, stacked: (N, T, h, w).
-            valid: float32 (N, 1, S, S): 0 where a crop lies outside its image.
+            valid: float32 (N, 1, H, W): 0 where a crop lies outside its image.
             bags: int64 (N,): -1 for a crop whose label is complete; crops of one other number are pieces of one image
                 of which it is only known that some of it is defective.
         """

@@ -38,38 +38,35 @@ class Detection:
         self.classes, self.planes, self._cell = classes, classes + 4, cell
 
     def target(self, truth: Truth) -> preparation.Tensor:
-        """float32 (K + 6, S/c, S/c)."""
-        cells = truth.valid.shape[-1] // self._cell
-        planes = np.zeros((self.classes + 6, cells, cells), np.float32)
-        at = np.asarray((np.arange(cells) + 0.5) * self._cell, np.float32)
+        """float32 (K + 6, H/c, W/c)."""
+        down, across = (side // self._cell for side in truth.valid.shape[1:])
+        planes = np.zeros((self.classes + 6, down, across), np.float32)
         areas = np.prod(truth.boxes[:, 2:] - truth.boxes[:, :2], axis=1)
         for i in np.argsort(-areas, kind="stable"):  # the smaller box wins a cell
-            self._draw(planes, at, truth.boxes[i], int(truth.kinds[i]), truth.valid[0])
+            self._draw(planes, truth.boxes[i], int(truth.kinds[i]), truth.valid[0])
         return planes
 
-    def _draw(
-        self, planes: preparation.Tensor, at: NDArray[np.float32], box: NDArray[np.float32], cls: int,
-        valid: preparation.Tensor,
-    ) -> None:  # fmt: skip
+    def _draw(self, planes: preparation.Tensor, box: NDArray[np.float32], cls: int, valid: preparation.Tensor) -> None:
         left, top, right, bottom = (float(v) for v in box)
-        size, k = valid.shape[-1], self.classes
-        x0, y0, x1, y1 = (min(max(round(v), 0), size) for v in box)
+        (height, width), k = valid.shape, self.classes
+        x0, x1 = (min(max(round(v), 0), width) for v in (left, right))
+        y0, y1 = (min(max(round(v), 0), height) for v in (top, bottom))
         if x0 >= x1 or y0 >= y1:
             return
+        y, x = ((np.arange(cells, dtype=np.float32) + 0.5) * self._cell for cells in planes.shape[1:])
         seen = float(valid[y0:y1, x0:x1].sum()) / max((right - left) * (bottom - top), 1.0)
         if seen < _SEEN:
-            rows, columns = (at > top) & (at < bottom), (at > left) & (at < right)
+            rows, columns = (y > top) & (y < bottom), (x > left) & (x < right)
             planes[k + 5][np.ix_(rows, columns)] = 1.0
             return
         middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
         across, down = (max(side * _SPREAD, self._cell / 2) for side in (right - left, bottom - top))
-        column, row = (min(max(int(m // self._cell), 0), len(at) - 1) for m in (middle_x, middle_y))
-        heat = np.exp(
-            -((at[None, :] - at[column]) ** 2) / (2 * across**2) - ((at[:, None] - at[row]) ** 2) / (2 * down**2)
-        )
+        column = min(max(int(middle_x // self._cell), 0), len(x) - 1)
+        row = min(max(int(middle_y // self._cell), 0), len(y) - 1)
+        heat = np.exp(-((x[None, :] - x[column]) ** 2) / (2 * across**2) - ((y[:, None] - y[row]) ** 2) / (2 * down**2))
         np.maximum(planes[cls], heat, out=planes[cls])
         near = heat >= _TEACHES
-        distances = (at[None, :] - left, at[:, None] - top, right - at[None, :], bottom - at[:, None])
+        distances = (x[None, :] - left, y[:, None] - top, right - x[None, :], bottom - y[:, None])
         grid = np.stack([np.broadcast_to(d, near.shape) for d in distances])
         near &= (grid > 0).all(axis=0)
         planes[k : k + 4, near] = grid[:, near]

@@ -63,7 +63,7 @@ def pixel_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
 
     Dice alone has no gradient worth the name while nothing overlaps, and collapses to empty maps from a cold start;
     cross-entropy alone drowns small defects in background. `valid` (N, 1, H, W) is 0 where the crop lies outside the
-    image: what is mirrored there is not labelled.
+    image: there is nothing to be right about.
     """
     return entropy_loss(logits, target, valid) + crop_dice_loss(logits, target, valid)
 
@@ -83,7 +83,7 @@ class Segmentation:
         self._separate, self._loss = separate, LOSSES[loss]
 
     def target(self, truth: Truth) -> preparation.Tensor:
-        """float32 (K or K + 1, S, S) of 0/1."""
+        """float32 (K or K + 1, H, W) of 0/1."""
         return np.asarray(truth.mask, np.float32)
 
     def loss(self, outputs: Sequence[Tensor], target: Tensor, valid: Tensor, bags: Tensor) -> Tensor:

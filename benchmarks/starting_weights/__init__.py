@@ -1,0 +1,1 @@
+"""The weights that training starts from: made-up surfaces, synthetic defects on them, and one long run of training."""

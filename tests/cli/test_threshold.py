@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from onspec.evaluation.evidence import at_most, best_rate, rate_anywhere
 from onspec.imaging.writing import write_image
 from onspec.recipe.draft import write_draft
 from onspec.recipe.package import Package
@@ -146,12 +147,98 @@ def test_an_unreadable_image_is_told_and_left_out(onspec: Onspec, run: Path, dat
     assert "images that could not be judged: 1" in err
 
 
+def test_a_bound_on_false_rejects(onspec: Onspec, run: Path, data: Path, tmp_path: Path) -> None:
+    """6 good parts bound 40 % at 95 %: the threshold lies over the one that scores 0.9, and the faintest part goes."""
+    given = split_file(tmp_path / "given.csv", data, "val")
+    options = ("--max-false-reject-rate", 0.4, "--split-file", given)
+    code, out, _ = onspec("threshold", run, data, *options, "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert (told["bound"]["escapes"], told["bound"]["false_rejects"], told["bound"]["good"]) == (1, 0, 6)
+    assert told["bound"]["false_reject_bound"] == pytest.approx(1 - 0.05 ** (1 / 6))
+    assert 0.9 < told["after"]["image"] <= 1
+    assert told["after"]["basis"].startswith(
+        "at most 40 % of good parts are rejected falsely, with 95 % confidence: 6 good parts of the val split, none of"
+    )
+    code, out, _ = onspec("threshold", run, data, *options)
+    assert code == 0
+    assert "0 of 6 (40 % at most)" in out
+
+
+def test_refuses_with_the_good_parts_that_it_takes(onspec: Onspec, run: Path, data: Path, tmp_path: Path) -> None:
+    before = (run / "recipe.json").read_bytes()
+    given = split_file(tmp_path / "given.csv", data, "val")
+    code, out, err = onspec("threshold", run, data, "--max-false-reject-rate", 0.05, "--split-file", given)
+    assert (code, out) == (2, "")
+    assert "6 good parts support at best 39 %; it takes 59 good parts without a false reject, 53 more" in err
+    assert (run / "recipe.json").read_bytes() == before
+
+
+def test_the_least_cost(onspec: Onspec, run: Path, data: Path, tmp_path: Path) -> None:
+    """A false reject is cheaper than an escape where many parts are defective, dearer where one in a thousand is."""
+    given = split_file(tmp_path / "given.csv", data, "val")
+    found = []
+    for share in ((), ("--defect-share", 0.001), ("--defect-share", 0.001, "--false-reject-cost", 0.001)):
+        code, out, err = onspec("threshold", run, data, "--escape-cost", 20, *share, "--split-file", given, "--json")
+        assert code == 0, err
+        found.append(json.loads(out))
+    assert [(told["bound"]["escapes"], told["bound"]["false_rejects"]) for told in found] == [(0, 1), (1, 0), (0, 1)]
+    assert "83.33 % of the parts defective as here" in found[0]["after"]["basis"]
+    assert "0.1 % of the parts defective:" in found[1]["after"]["basis"]
+    assert found[1]["bound"]["cost"] == pytest.approx(0.001 * 20 / 30)
+    assert found[1]["bound"]["cost"] < found[1]["bound"]["cost_bound"]
+    assert open_package(run).recipe.thresholds.basis == found[2]["after"]["basis"]
+
+
+def test_a_review_band(onspec: Onspec, run: Path, data: Path, tmp_path: Path) -> None:
+    """Over the good part at 0.9 lies the threshold; a sixth of the good parts, this one, goes to review, and with it
+    the faintest defective part. What the recipe then says of them is so."""
+    given = split_file(tmp_path / "given.csv", data, "val")
+    options = ("--max-escape-rate", 0.2, "--review-share", 0.2, "--split-file", given)
+    code, out, err = onspec("threshold", run, data, *options)
+    assert code == 0, err
+    assert "escapes, REVIEW caught" in out
+    thresholds = open_package(run).recipe.thresholds
+    assert thresholds.review is not None
+    assert 0 < thresholds.review < 0.5
+    assert thresholds.image > 0.9
+    assert "1 of 6 good parts" in thresholds.basis
+    assert "escapes: 0 where a REVIEW counts as caught (12 % at most), 1 where not" in thresholds.basis
+    log = [json.loads(line) for line in (run / "thresholds.jsonl").read_text("utf-8").splitlines()]
+    assert (log[0]["review"]["good"], log[0]["review"]["defective"]) == (1, 1)
+    code, out, err = onspec("inspect", run, data / "images")
+    assert code == 0, err
+    verdicts = [json.loads(line)["verdict"] for line in out.splitlines()]
+    assert (verdicts.count("REVIEW"), verdicts.count("NG")) == (2, 29)
+
+
+def test_a_review_band_that_no_part_makes_up(onspec: Onspec, run: Path, data: Path, tmp_path: Path) -> None:
+    given = split_file(tmp_path / "given.csv", data, "val")
+    options = ("--max-escape-rate", 0.2, "--review-share", 0.05, "--split-file", given)
+    code, _, err = onspec("threshold", run, data, *options)
+    assert code == 2
+    assert "one of 6 good parts is more than that; it takes 20 good parts, 14 more" in err
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         (("--max-escape-rate", 0), "an escape rate of 0 cannot be claimed"),
         (("--max-escape-rate", 5), "an escape rate of 5 cannot be claimed"),
         (("--max-escape-rate", 0.1, "--confidence", 95), "a confidence of 95 cannot be reached"),
+        (
+            (),
+            "chosen by one criterion; got none; give one of --max-escape-rate, --max-false-reject-rate, --escape-cost",
+        ),
+        (("--max-escape-rate", 0.1, "--escape-cost", 20), "got --max-escape-rate and --escape-cost; give one of"),
+        (("--max-escape-rate", 0.1, "--defect-share", 0.1), "--defect-share belongs to --escape-cost"),
+        (("--max-false-reject-rate", 0.1, "--false-reject-cost", 2), "--false-reject-cost belongs to --escape-cost"),
+        (("--defect-share", 0.1), "got none; give one of"),
+        (("--max-false-reject-rate", 1.5), "a false-reject rate of 1.5 cannot be claimed"),
+        (("--escape-cost", -1), "a cost of -1 for an escape cannot be weighed"),
+        (("--escape-cost", 20, "--defect-share", 2), "a share of 2 of defective parts cannot be weighed"),
+        (("--escape-cost", 20, "--confidence", 95), "a confidence of 95 cannot be reached"),
+        (("--escape-cost", 20, "--review-share", 0), "a review share of 0 cannot be aimed at"),
         (("--max-escape-rate", 0.1, "--split", "tset"), "Unknown split 'tset'; choose train, val, test, all"),
     ],
 )
@@ -176,6 +263,16 @@ def test_an_absent_run(onspec: Onspec, data: Path, tmp_path: Path) -> None:
     code, _, err = onspec("threshold", tmp_path / "nothing", data, "--max-escape-rate", 0.1)
     assert code == 2
     assert "no such recipe file or run folder" in err
+
+
+def test_the_docs_name_every_criterion_and_are_right() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    options = ("escape-cost", "false-reject-cost", "defect-share", "max-escape-rate", "max-false-reject-rate")
+    assert [name for name in (*options, "review-share", "confidence") if f"--{name}" not in text] == []
+    assert "0 misses in 71 parts bound the escape rate at 5.1 %\nthen, not at 4.1 %" in text
+    assert (at_most(rate_anywhere(0, 71, 0.95)), f"{best_rate(71, 0.95):.1%}") == ("5.1 %", "4.1%")
+    assert "1 ÷ 72 = 1.4 %" in text
+    assert f"{1 / 72:.1%}" == "1.4%"
 
 
 def test_help_has_an_example(onspec: Onspec) -> None:

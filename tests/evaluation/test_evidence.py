@@ -2,13 +2,25 @@
 
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
 from onspec.domain import EvidenceError, MissingExtraError, UsageError
-from onspec.evaluation.evidence import best_rate, parts_needed, percent, rank_allowed, rank_for
+from onspec.evaluation.evidence import (
+    FALSE_REJECTS,
+    at_most,
+    best_rate,
+    parts_needed,
+    percent,
+    rank_allowed,
+    rank_for,
+    rate_anywhere,
+    share_of_error,
+    worst_rate,
+)
 from onspec.evaluation.intervals import clopper_pearson
 
 rates = st.floats(0.005, 0.6)
@@ -94,3 +106,62 @@ def test_without_scipy_it_names_the_install_line(monkeypatch: pytest.MonkeyPatch
 
 def test_shares_read_as_they_were_given() -> None:
     assert [percent(share) for share in (0.01, 0.07, 0.0005, 0.999)] == ["1 %", "7 %", "0.05 %", "99.9 %"]
+
+
+def test_the_refusal_names_what_is_claimed() -> None:
+    with pytest.raises(
+        EvidenceError, match=r"a false-reject rate .* 1 good part support .* 59 good parts without a false"
+    ):
+        rank_for(1, 0.05, 0.95, FALSE_REJECTS)
+    with pytest.raises(UsageError, match="a false-reject rate of 2 cannot be claimed"):
+        rank_for(100, 2, 0.95, FALSE_REJECTS)
+
+
+def test_the_shares_of_the_error_never_exceed_it() -> None:
+    assert sum(share_of_error(k) for k in range(10_000)) == pytest.approx(1, abs=2e-4)
+    assert sum(share_of_error(k) for k in range(10_000)) < 1
+
+
+def test_a_bound_for_any_threshold_by_hand() -> None:
+    """0 of 71: half of the 5 % error, so (1 − u)^71 = 2.5 %."""
+    assert rate_anywhere(0, 71, 0.95) == pytest.approx(1 - 0.025 ** (1 / 71))
+    assert rate_anywhere(71, 71, 0.95) == rate_anywhere(0, 0, 0.95) == 1.0
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.floats(0.5, 0.99))
+def test_a_bound_for_any_threshold_is_wider_and_has_its_share(errors: int, right: int, confidence: float) -> None:
+    parts = errors + right
+    wide = rate_anywhere(errors, parts, confidence)
+    assert worst_rate(errors, parts, confidence) <= wide <= 1
+    assert rate_anywhere(errors + 1, parts + 1, confidence) >= wide
+    if right and parts:
+        left = (1 - confidence) / ((errors + 1) * (errors + 2))
+        assert binom.cdf(errors, parts, wide) == pytest.approx(left, rel=1e-6)
+
+
+@pytest.mark.parametrize("parts", [5, 40, 200])
+def test_all_thresholds_at_once_are_covered(parts: int) -> None:
+    """Of 1,000 draws, the worst threshold that anyone could pick breaks its bound no more often than promised; bounds
+    that take each threshold for itself break far more often, so that this test can fail."""
+    low = np.sort(np.random.default_rng(parts).random((1000, parts)), axis=1)  # at rank k + 1, k escape
+    anywhere = np.array([rate_anywhere(k, parts, 0.9) for k in range(parts)])
+    single = np.array([worst_rate(k, parts, 0.9) for k in range(parts)])
+    allowed = binom.ppf(0.999, 1000, 0.1)
+    assert (low > anywhere).any(axis=1).sum() <= allowed
+    assert (low > single).any(axis=1).sum() > allowed
+
+
+@given(st.floats(1e-6, 1))
+def test_a_bound_is_never_shown_too_good(share: float) -> None:
+    shown = float(at_most(share).removesuffix(" %")) / 100
+    assert share * (1 - 1e-6) <= shown <= 1.1 * share
+
+
+def test_bounds_as_they_are_shown() -> None:
+    assert [at_most(share) for share in (0.0, 0.041001, 0.00312, 0.999, 1.0)] == [
+        "0 %",
+        "4.2 %",
+        "0.32 %",
+        "100 %",
+        "100 %",
+    ]

@@ -24,7 +24,10 @@ def rows(report: CheckReport) -> list[tuple[str, str]]:
         ("labels", ", ".join(kinds) or "none"),
     ]
     if labels.share_median is not None and labels.share_min is not None and labels.share_max is not None:
-        spread = f"{labels.share_min:.3%} … {labels.share_max:.2%} of the image, median {labels.share_median:.2%}"
+        low, high, middle = (
+            f"{100 * share:.2g}" for share in (labels.share_min, labels.share_max, labels.share_median)
+        )
+        spread = f"{low} … {high} % of the image, median {middle} %"
         found.append(("defects", f"{labels.defects}; marked area {spread}"))
     if report.classes.keys() - {DEFECT}:
         found += [("classes" if n == 0 else "", _class(*item)) for n, item in enumerate(report.classes.items())]

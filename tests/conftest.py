@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,10 @@ from onspec.recipe.writing import pack
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("onspec", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("onspec")
+
+# A shell that runs the suite in the background has Ctrl-C ignored, and every command under test would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

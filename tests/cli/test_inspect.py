@@ -215,7 +215,7 @@ def test_ctrl_c_keeps_finished_lines(tiny_recipe_path: Path, parts: Path, tmp_pa
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        for _ in range(600):
+        for _ in range(200):
             if target.exists() and target.read_text().endswith("\n"):
                 break
             with pytest.raises(subprocess.TimeoutExpired):

@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from onspec.cli.data_options import marked_as
+from onspec.cli.data_options import marked_as, marked_in
 from onspec.datasets.labels import load_mask
 from onspec.datasets.layouts import load
 from onspec.domain import UsageError
+from onspec.recipe.reading import open_package
 
 
 @pytest.fixture
@@ -48,6 +49,24 @@ def test_a_recipe_remembers_it(cells: Path, tmp_path: Path, onspec: Callable[...
     code, _, said = onspec("train", cells, "--out", run, "--steps", "12", "--marked", "bright")
     assert code == 0, said
     assert json.loads((run / "recipe.json").read_text())["provenance"]["data"]["marked"] == "bright"
-    onspec("evaluate", run, cells, "--out", tmp_path / "evaluation")
-    by_marked = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())["pixel"]["dice"]
-    assert by_marked > 0.3  # of nine tenths of each image, most are found even so early; of one tenth hardly any
+    assert marked_in(open_package(run)) == "bright"
+    assert onspec("evaluate", run, cells, "--out", tmp_path / "evaluation")[0] == 0
+    by_marked = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())
+    recipe = run / "recipe.json"
+    recipe.write_text(recipe.read_text().replace('"marked": "bright"', '"marked": "dark"'))
+    onspec("evaluate", run, cells, "--out", tmp_path / "other")
+    assert json.loads((tmp_path / "other" / "metrics.json").read_text())["pixel"] != by_marked["pixel"]
+
+
+def test_checking_and_converting_take_it(
+    cells: Path, tmp_path: Path, onspec: Callable[..., tuple[int, str, str]]
+) -> None:
+    shares = [
+        json.loads(onspec("check", cells, "--json", "--marked", marked)[1])["labels"]["share_median"]
+        for marked in ("bright", "dark")
+    ]
+    assert sum(shares) == pytest.approx(1, abs=0.02)
+    assert shares[0] > 0.8
+    assert onspec("convert", cells, tmp_path / "coco", "--to", "masks", "--marked", "bright")[0] == 0
+    converted = load(tmp_path / "coco", marked="bright")
+    assert load_mask(converted.samples[0], (96, 96), converted.classes).mean() > 0.8

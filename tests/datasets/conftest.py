@@ -57,6 +57,13 @@ def mask() -> Callable[..., Pixels]:
 
 
 @pytest.fixture
+def sound(picture: Callable[..., Pixels], mask: Callable[..., Pixels]) -> dict[str, Pixels | str | bytes]:
+    """20 good and 20 defective images, nothing wrong."""
+    files: dict[str, Pixels | str | bytes] = {f"images/{n:02d}.png": picture(n) for n in range(40)}
+    return files | {f"masks/{n:02d}.png": mask() for n in range(20)}
+
+
+@pytest.fixture
 def paletted() -> Callable[[Pixels, Sequence[tuple[int, int, int]]], bytes]:
     """Indices (H, W) and RGB colours → a PNG of colour type 3, by the specification."""
 

@@ -18,13 +18,6 @@ Build = Callable[[Mapping[str, "Pixels | str | bytes"]], Path]
 Make = Callable[..., Pixels]
 
 
-@pytest.fixture
-def sound(picture: Make, mask: Make) -> Files:
-    """20 good and 20 defective images, nothing wrong."""
-    files: Files = {f"images/{n:02d}.png": picture(n) for n in range(40)}
-    return files | {f"masks/{n:02d}.png": mask() for n in range(20)}
-
-
 def found(report: CheckReport) -> list[tuple[str, str, str | None]]:
     return [(p.severity, p.code, p.file) for p in report.problems]
 

@@ -18,12 +18,6 @@ Build = Callable[[Mapping[str, "Pixels | str | bytes"]], Path]
 Make = Callable[..., Pixels]
 
 
-@pytest.fixture
-def sound(picture: Make, mask: Make) -> Files:
-    files: Files = {f"images/{n:02d}.png": picture(n) for n in range(40)}
-    return files | {f"masks/{n:02d}.png": mask() for n in range(20)}
-
-
 def found(root: Path) -> list[Problem]:
     return list(check(load(root)).problems)
 

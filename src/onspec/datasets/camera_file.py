@@ -9,7 +9,7 @@ from ruamel.yaml.error import YAMLError
 
 from onspec.datasets.text_file import read_text
 from onspec.datasets.tree import Tree
-from onspec.domain import DataError, LabelError
+from onspec.domain import DataError
 from onspec.imaging.camera import AS_STORED, Camera
 from onspec.imaging.writing import write_bytes
 
@@ -49,9 +49,7 @@ def read_camera(path: Path) -> Camera:
         DataError: it is not YAML, or a field or value is not allowed, named with what is.
     """
     try:
-        content: Any = YAML(typ="safe", pure=True).load(read_text(path))
-    except LabelError as error:
-        raise DataError(str(error).replace("label file", "the file")) from error
+        content: Any = YAML(typ="safe", pure=True).load(read_text(path, "the file"))
     except YAMLError as error:
         raise DataError(f"{path}: not valid YAML ({getattr(error, 'problem', None) or error}); correct it") from error
     if not isinstance(content, dict):

@@ -14,7 +14,7 @@ from onspec.datasets.problem import Problem
 from onspec.domain import DEFECT, Box, ImageError, LabelError, Sample
 from onspec.imaging.camera import AS_STORED, Camera
 from onspec.imaging.masks import Mask
-from onspec.imaging.overlays import TRUTH, to_display
+from onspec.imaging.overlays import TRUTH, to_display, view_around
 from onspec.imaging.reading import read_image
 from onspec.imaging.writing import encode_image
 
@@ -65,7 +65,7 @@ def draw(sample: Sample, camera: Camera = AS_STORED) -> Thumbnail | None:
         return None
     size = (image.shape[1], image.shape[0])
     mask, boxes = _marks(sample, size)
-    rows, columns = _around(_covered(mask, boxes))
+    rows, columns = view_around(_covered(mask, boxes), _VIEW, _MARGIN)
     picture, scale = _fitted(to_display(image[rows, columns]))
     if mask.any():
         shrunk = cv2.resize(mask[rows, columns] * 255.0, picture.shape[1::-1], interpolation=cv2.INTER_AREA)
@@ -154,19 +154,6 @@ def _covered(mask: Mask, boxes: Sequence[Box]) -> NDArray[np.bool_]:
         top, left = max(0, int(box.y)), max(0, int(box.x))
         covered[top : max(0, int(np.ceil(box.y + box.height))), left : max(0, int(np.ceil(box.x + box.width)))] = True
     return covered
-
-
-def _around(wanted: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Rows and columns around all that is wanted; the whole image where nothing is, or where it is small."""
-    slices = []
-    for axis in (0, 1):
-        length = wanted.shape[axis]
-        places = np.flatnonzero(wanted.any(axis=1 - axis))
-        first, last = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, length)
-        extent = min(length, max(_VIEW, last - first + 2 * _MARGIN))
-        start = min(max(0, (first + last - extent) // 2), length - extent)
-        slices.append(slice(start, start + extent))
-    return slices[0], slices[1]
 
 
 def _fitted(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:

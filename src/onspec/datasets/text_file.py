@@ -6,8 +6,8 @@ from pathlib import Path
 from onspec.domain import LabelError
 
 
-def read_text(path: Path) -> str:
-    """The whole file, without the mark that some editors write first.
+def read_text(path: Path, what: str = "label file") -> str:
+    """The whole file, without the mark that some editors write first; `what` it is stands in the error.
 
     Raises:
         LabelError: it cannot be read, or is not UTF-8.
@@ -15,9 +15,9 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
     except OSError as error:
-        raise LabelError(f"{path}: label file cannot be read ({error.strerror}); check its name and rights") from error
+        raise LabelError(f"{path}: {what} cannot be read ({error.strerror}); check its name and rights") from error
     except UnicodeDecodeError as error:
-        raise LabelError(f"{path}: label file is not UTF-8 text; save it again as UTF-8") from error
+        raise LabelError(f"{path}: {what} is not UTF-8 text; save it again as UTF-8") from error
 
 
 def lines_of(path: Path) -> list[tuple[int, str]]:

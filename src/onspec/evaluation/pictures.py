@@ -12,7 +12,7 @@ from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, Task
 from onspec.evaluation.boxes import LEAST_IOU, Boxes, Labelled, found, labelled
 from onspec.imaging.boxes import iou
-from onspec.imaging.overlays import PREDICTION, TRUTH, Colour, outline_mask, to_display
+from onspec.imaging.overlays import PREDICTION, TRUTH, Colour, outline_mask, to_display, view_around
 from onspec.imaging.reading import Image
 from onspec.imaging.writing import encode_image
 
@@ -72,7 +72,7 @@ def _outlines(shown: Shown) -> NDArray[np.uint8]:
     marked = values >= shown.thresholds.pixel
     if not marked.any() and shown.defective:
         marked = values >= shown.thresholds.weighing.floor(shown.thresholds.floor)
-    window = _around(marked | shown.labelled)
+    window = view_around(marked | shown.labelled, SIDE, _MARGIN)
     picture = _fitted(to_display(shown.image[window]))
     _outline(picture, shown.labelled[window], TRUTH)
     _outline(picture, marked[window], PREDICTION)
@@ -83,7 +83,7 @@ def _heat(shown: Shown) -> NDArray[np.uint8]:
     """The heat map in red, full at twice the pixel threshold, and outlined at it if the score rejects the image."""
     values = shown.prediction.total().values
     marked = values >= shown.thresholds.pixel
-    window = _around(marked | shown.labelled)
+    window = view_around(marked | shown.labelled, SIDE, _MARGIN)
     picture = _fitted(to_display(shown.image[window]))
     size = (picture.shape[1], picture.shape[0])
     heat = cv2.resize(values[window], size, interpolation=cv2.INTER_LINEAR) / (2 * shown.thresholds.pixel)
@@ -100,7 +100,7 @@ def _frames(shown: Shown) -> NDArray[np.uint8]:
     every = found(shown.prediction.boxes, shown.classes)
     marked = every.kept(every.scores >= shown.thresholds.image)
     label = None if shown.boxes is None else labelled(shown.boxes)
-    window = _around(_covered(shown.image.shape[:2], [b for b in (marked, label) if b is not None]))
+    window = view_around(_covered(shown.image.shape[:2], [b for b in (marked, label) if b is not None]), SIDE, _MARGIN)
     rows, columns = window
     picture = _fitted(to_display(shown.image[window]))
     scale = picture.shape[1] / (columns.stop - columns.start)
@@ -161,19 +161,6 @@ def _name(picture: NDArray[np.uint8], ends: tuple[int, ...], text: str, colour: 
     cv2.rectangle(picture, (left, top), (left + width - 1, top + height - 1), colour, cv2.FILLED)
     at = (left + 3, top + height - 5)
     cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (0, 0, 0), 1, cv2.LINE_AA)
-
-
-def _around(wanted: Flags) -> tuple[slice, slice]:
-    """Rows and columns of a view at least `SIDE` px wide and high (or the whole image) that has all that is wanted."""
-    slices = []
-    for axis in (0, 1):
-        length = wanted.shape[axis]
-        places = np.flatnonzero(wanted.any(axis=1 - axis))
-        first, last = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, length)
-        extent = min(length, max(SIDE, last - first + 2 * _MARGIN))
-        start = min(max(0, (first + last - extent) // 2), length - extent)
-        slices.append(slice(start, start + extent))
-    return slices[0], slices[1]
 
 
 def _fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

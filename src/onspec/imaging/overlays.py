@@ -36,3 +36,19 @@ def outline_polygons(picture: NDArray[np.uint8], polygons: Iterable[Iterable[tup
 def _line_width(picture: NDArray[np.uint8]) -> int:
     """About 1/400 of the longer side: as visible in a photograph as in a thumbnail."""
     return int(max(1, round(max(picture.shape[:2]) / 400)))
+
+
+def view_around(wanted: NDArray[np.bool_], least: int, margin: int) -> tuple[slice, slice]:
+    """Rows and columns around all that is wanted in (H, W), as far as the image goes; all of it where nothing is.
+
+    The view has `margin` px around what is wanted, and at least `least` px a side.
+    """
+    slices = []
+    for axis in (0, 1):
+        length = wanted.shape[axis]
+        places = np.flatnonzero(wanted.any(axis=1 - axis))
+        first, last = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, length)
+        extent = min(length, max(least, last - first + 2 * margin))
+        start = min(max(0, (first + last - extent) // 2), length - extent)
+        slices.append(slice(start, start + extent))
+    return slices[0], slices[1]

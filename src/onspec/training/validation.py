@@ -12,12 +12,12 @@ from onspec.evaluation.box_ranking import box_precision
 from onspec.evaluation.boxes import found, labelled
 from onspec.evaluation.ranking import average_precision
 from onspec.imaging.pooling import pooled_scores
-from onspec.imaging.preparation import Extent, Infer, InputSpec, Tensor, predict
+from onspec.imaging.preparation import Infer, InputSpec, Tensor, predict
 from onspec.imaging.regions import image_score
 from onspec.imaging.weighing import Evidence, Peak, Weighing
 from onspec.training.objectives import Objective
 from onspec.training.plan import Plan
-from onspec.training.pool import Labelled
+from onspec.training.pool import Labelled, at_any_size
 
 WINDOWS = (1, 3, 5, 9, 15, 25)
 """Sides in px over which scores are averaged for the image's score."""
@@ -70,8 +70,7 @@ def _judged(pool: Sequence[Labelled], plan: Plan, infer: Infer) -> Iterator[Judg
 
 def at_working_size(spec: InputSpec) -> InputSpec:
     """The same preparation for images that are at working resolution already."""
-    anything = Extent(min=1, max=1 << 30)
-    return spec.model_copy(update={"width": anything, "height": anything, "scale": 1.0})
+    return at_any_size(spec).model_copy(update={"scale": 1.0})
 
 
 def _segmented(judged: Iterator[Judged], plan: Plan) -> Figures:

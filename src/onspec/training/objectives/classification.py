@@ -62,12 +62,12 @@ class Classification:
     def quality(self, logits: Tensor, target: Tensor, valid: Tensor) -> float:
         """Share of images told right; of a synthetic defect, that it is none of good surface."""
         told = log_scores(self._pooled(logits, valid)).argmax(dim=1)
-        kinds, painted = target[:, :-1, 0, 0], target[:, -1].amax(dim=(1, 2)) > 0
+        kinds, painted = _labels(target)
         true = torch.where(kinds.amax(dim=1) > 0, kinds.argmax(dim=1) + 1, 0)
         return float(torch.where(painted, told > 0, told == true).float().mean())
 
     def _image_loss(self, evidence: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        kinds, painted = target[:, :-1, 0, 0], target[:, -1].amax(dim=(1, 2)) > 0
+        kinds, painted = _labels(target)
         logs = log_scores(self._pooled(evidence, valid))
         share = torch.cat([1.0 - kinds.sum(dim=1, keepdim=True), kinds], dim=1)
         entropy = torch.where(painted, -torch.logsumexp(logs[:, 1:], dim=1), -(share * logs).sum(dim=1))
@@ -83,3 +83,8 @@ class Classification:
         count = inside.sum(dim=(2, 3)).clamp(min=1).to(evidence.dtype)
         masked = evidence.masked_fill(~inside, float("-inf"))
         return torch.logsumexp(masked.flatten(2), dim=2) - count.log()
+
+
+def _labels(target: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, K + 1, h, w) → the images' classes (N, K), none for good ones, and which show a synthetic defect (N,)."""
+    return target[:, :-1, 0, 0], target[:, -1].amax(dim=(1, 2)) > 0

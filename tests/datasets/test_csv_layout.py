@@ -168,14 +168,22 @@ def test_a_name_that_several_images_have_is_refused(build: Build, picture: Make)
         ("image,x,y,w,h\na.png,1,2,inf,4\n", r"line 2: no box: .*width 'inf'"),
         ("image,EncodedPixels\na.png,1 2 3\n", r"line 2: runs of images/a\.png cannot be read: 3 numbers"),
         ("image,EncodedPixels\na.png,1 x\n", r"line 2: runs of images/a\.png cannot be read: invalid literal"),
-        ("image,EncodedPixels\na.png,1200 2\n", r"line 2: .*the run 1200 2 leaves the image of 40×30 px"),
-        ("image,EncodedPixels\na.png,0 2\n", r"line 2: .*the run 0 2 leaves the image of 40×30 px"),
         ("image,EncodedPixels\na.png,5 3 7 2\n", r"line 2: .*the run 7 2 overlaps the one before it"),
     ],
 )
 def test_what_a_row_may_not_say(rows: str, why: str, build: Build, parts: Files) -> None:
     with pytest.raises(LabelError, match=rf"l\.csv, {why}"):
         load(build(parts | {"l.csv": rows}))
+
+
+@pytest.mark.parametrize("runs", ["1200 2", "0 2"])
+def test_runs_of_another_image_are_listed_and_the_part_stays_defective(runs: str, build: Build, parts: Files) -> None:
+    dataset = load(build(parts | {"l.csv": f"image,EncodedPixels\na.png,{runs}\nb.png,5 3\n"}))
+    problem = next(p for p in dataset.problems if p.code == "label")
+    assert f"line 2: runs of images/a.png cannot be drawn: the run {runs} leaves the image of 40×30" in problem.message
+    sample = next(s for s in dataset.samples if s.name == problem.file)
+    assert sample.defective
+    assert not sample.annotations
 
 
 def test_a_table_that_is_no_utf_8_is_named(build: Build, parts: Files) -> None:

@@ -98,6 +98,16 @@ def test_boxes_outside_the_image(box: str, code: str | None, build: Build, pictu
         assert problems[0].message == "00.png: a label reaches 4 px beyond the image of 40×30 px"
 
 
+@pytest.mark.parametrize(
+    ("shares", "code"), [("1.0 0.5 0.2 0.2", "label-outside"), ("1.2 0.5 0.2 0.2", "label"), ("0.9 0.5 0.2 0.2", None)]
+)
+def test_yolo_boxes_outside_the_image(shares: str, code: str | None, build: Build, picture: Make) -> None:
+    files: Files = {f"images/{n:02d}.png": picture(n) for n in range(40)}
+    files |= {f"labels/{n:02d}.txt": f"0 {'0.5 0.5 0.2 0.2' if n else shares}" for n in range(20)}
+    problems = found(build(files | {f"labels/{n:02d}.txt": "" for n in range(20, 40)}))
+    assert [(p.code, p.file) for p in problems] == ([(code, "images/00.png")] if code else [])
+
+
 @pytest.mark.parametrize(("x", "code"), [(60, "label"), (43, "label-outside"), (38, None)])
 def test_ellipses_outside_the_image(x: int, code: str | None, build: Build, picture: Make) -> None:
     files: Files = {f"Class1/{n}.png": picture(n) for n in range(1, 31)}

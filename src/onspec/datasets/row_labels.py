@@ -28,6 +28,10 @@ _NO_RUNS = {"", "-1", "none", "null"}
 _BOX = ("left", "top", "right", "bottom", "width", "height")
 
 
+class RunsOutsideError(ValueError):
+    """Run lengths of a larger image than this one."""
+
+
 @dataclass(frozen=True)
 class Truth:
     """What is known of one image; as in `Sample`."""
@@ -70,7 +74,8 @@ def runs_of(text: str, size: tuple[int, int]) -> tuple[int, ...]:
     `size` is (width, height) in px.
 
     Raises:
-        ValueError: no such runs, or they overlap or leave the image.
+        RunsOutsideError: they leave the image.
+        ValueError: no such runs, or they overlap.
     """
     numbers = [int(word) for word in text.split()]
     if len(numbers) % 2:
@@ -79,7 +84,7 @@ def runs_of(text: str, size: tuple[int, int]) -> tuple[int, ...]:
     end, area = 0, size[0] * size[1]
     for start, length in sorted(zip(numbers[::2], numbers[1::2], strict=True)):
         if length < 1 or start < 1 or start - 1 + length > area:
-            raise ValueError(f"the run {start} {length} leaves the image of {size[0]}×{size[1]} px")
+            raise RunsOutsideError(f"the run {start} {length} leaves the image of {size[0]}×{size[1]} px")
         if start - 1 < end:
             raise ValueError(f"the run {start} {length} overlaps the one before it")
         counts += [start - 1 - end, length]
@@ -179,7 +184,8 @@ class _Reader:
         return _has_box(row) or _has_runs(row) or in_mask
 
     def _drawn(self, image: PurePosixPath, row: Row, cls: str) -> tuple[Annotation, ...]:
-        """The row's runs, else its box, else its mask; nothing for runs on an image that cannot be read."""
+        """The row's runs, else its box, else its mask; nothing for runs that are not of this image, which is told, or
+        of one that cannot be read."""
         if not _has_runs(row):
             return (_box(row, cls),) if _has_box(row) else self.surveyed.labels(self.tree.path(self.masks[row.at]), cls)
         size = self.sizes[image]
@@ -187,6 +193,9 @@ class _Reader:
             return ()
         try:
             return (RunLengths(runs_of(row["runs"], size), size, cls),)
+        except RunsOutsideError as error:
+            self.problems.append(_runs_elsewhere(image, row, str(error)))
+            return ()
         except ValueError as error:
             raise row.fault(f"runs of {image} cannot be read: {error}") from error
 
@@ -257,6 +266,17 @@ def _marked_good(image: PurePosixPath, row: Row) -> Problem:
         file=str(image),
         message=f"{row.file}, line {row.line}: {image} is {row['class']} and has a mark; it is taken as good",
         suggestion="correct the class, or remove the mark",
+    )
+
+
+def _runs_elsewhere(image: PurePosixPath, row: Row, fault: str) -> Problem:
+    return Problem(
+        severity="error",
+        code="label",
+        file=str(image),
+        message=f"{row.file}, line {row.line}: runs of {image} cannot be drawn: {fault}; it counts as defective, but not "
+        "this place in it",
+        suggestion="use the images that were labelled, in their size, or export the runs again",
     )
 
 

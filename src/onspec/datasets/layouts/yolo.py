@@ -25,6 +25,9 @@ _LABELS = {"labels", "label"}
 _TOLERANCE = 0.01
 """How far a coordinate may lie outside 0…1 by rounding; it is cut there."""
 
+_FARTHEST = 0.5
+"""How far a mark may reach out of the image and still be one that `onspec check` lists; beyond it is no share."""
+
 _DIGITS = 4
 """A share of six digits says no more of a place in px."""
 
@@ -43,7 +46,7 @@ def read(tree: Tree) -> Reading:
     """Every image with the lines of its text file.
 
     Raises:
-        LabelError: a line that is no label, lies outside the image or is of no class, with file and line.
+        LabelError: a line that is no label, is not in shares of the image or is of no class, with file and line.
         SplitError: an image on the lists of two splits.
     """
     paired, orphans = _pair(tree)
@@ -153,9 +156,11 @@ def _polygon(shares: list[float], size: Size, cls: str, where: str) -> Annotatio
 
 
 def _cut(share: float, where: str) -> float:
-    if not -_TOLERANCE <= share <= 1 + _TOLERANCE:
-        raise LabelError(f"{where}: reaches to {share:g}, outside the image; expected shares of its size, 0 … 1")
-    return min(1.0, max(0.0, share))
+    if not -_FARTHEST <= share <= 1 + _FARTHEST:
+        raise LabelError(f"{where}: reaches to {share:g}; expected shares of the image's size, 0 … 1")
+    if -_TOLERANCE <= share <= 1 + _TOLERANCE:
+        return min(1.0, max(0.0, share))
+    return share
 
 
 def _in_px(x: float, y: float, size: Size) -> tuple[float, float]:

@@ -274,8 +274,8 @@ def _runs_elsewhere(image: PurePosixPath, row: Row, fault: str) -> Problem:
         severity="error",
         code="label",
         file=str(image),
-        message=f"{row.file}, line {row.line}: runs of {image} cannot be drawn: {fault}; it counts as defective, but not "
-        "this place in it",
+        message=f"{row.file}, line {row.line}: runs of {image} cannot be drawn: {fault}; it counts as defective, but "
+        "not this place in it",
         suggestion="use the images that were labelled, in their size, or export the runs again",
     )
 

@@ -75,6 +75,16 @@ def test_stripes_have_a_direction(tmp_path: Path) -> None:
     assert survey([sample_of(tmp_path / "a.png")]).coherence > 0.99
 
 
+def test_lines_that_cross_are_told_from_what_has_no_direction(tmp_path: Path) -> None:
+    x, y = np.mgrid[0:64, 0:64]
+    write_image(tmp_path / "net.png", (60 * (np.sin(x) + np.sin(y)) + 128).astype(np.uint8))
+    write_image(tmp_path / "sand.png", np.random.default_rng(0).integers(0, 255, (256, 256), np.uint8))
+    net, sand = survey([sample_of(tmp_path / "net.png")]), survey([sample_of(tmp_path / "sand.png")])
+    assert net.coherence < 0.1
+    assert net.fourfold > 0.3
+    assert max(sand.coherence, sand.fourfold) < 0.1
+
+
 def test_gray_images_stored_in_colour_are_gray(tmp_path: Path) -> None:
     gray = np.repeat(np.random.default_rng(0).integers(0, 255, (20, 20, 1), np.uint8), 3, axis=2)
     write_image(tmp_path / "gray.png", gray)

@@ -27,6 +27,12 @@ _FEW_OF_A_CLASS = 20
 _DIRECTED = 0.3
 """Coherence of the structure tensor from which a texture has a direction."""
 
+_ISOTROPIC = 0.1
+"""Below this, one- and fourfold, a texture looks the same from every side."""
+
+_ANY_ANGLE_DEG = 45.0
+"""With quarter turns."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
@@ -213,9 +219,14 @@ def _batch(task: Task, crop: int, *, on_gpu: bool) -> int:
 
 
 def _augmentation(facts: Survey, task: Task) -> tuple[Augmentation, str]:
-    directed = facts.coherence > _DIRECTED
-    changes: dict[str, object] = {"quarter_turns": not directed}
-    turned = "directional, so no quarter turns" if directed else "no direction, so quarter turns, too"
+    """Turned only as far as parts that are still good could lie."""
+    changes: dict[str, object] = {"quarter_turns": facts.coherence <= _DIRECTED}
+    turned = "no direction, so quarter turns, too"
+    if facts.coherence > _DIRECTED:
+        turned = "directional, so no quarter turns"
+    elif max(facts.coherence, facts.fourfold) < _ISOTROPIC:
+        changes["rotation_deg"] = _ANY_ANGLE_DEG
+        turned = f"and {facts.fourfold:.2f} at right angles: alike from every side, so turned to any angle"
     reason = f"the texture's direction has a coherence of {facts.coherence:.2f} ({turned})"
     if task is Task.DETECT:
         changes["rotation_deg"] = 0.0

@@ -87,7 +87,7 @@ def strokes(rng: Generator) -> Field:
 
 
 def grit(rng: Generator) -> Field:
-    """Small dots close together, dark, bright or both: sand, sinter, speckled paint, or nothing but a sensor's noise."""
+    """Small dots close together, dark, bright or both: sand, sinter, speckled paint, or a sensor's noise alone."""
     field = np.zeros((SIDE, SIDE), np.float32)
     count = int(SIDE * SIDE * between(rng, 0.003, 1))
     tone = rng.standard_normal(count) if rng.random() < 0.5 else np.abs(rng.standard_normal(count))

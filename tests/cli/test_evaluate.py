@@ -84,7 +84,8 @@ def test_metrics_predictions_and_report(onspec: Run, run: Path, data: Path, tmp_
     html = (out / "report.html").read_text()
     assert "Learning curves" in html
     assert "&lt;script&gt;.png" in html
-    assert "<script" not in html
+    assert html.count("<script") == 2
+    assert ODD not in html
 
 
 def test_json_on_stdout(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
@@ -139,6 +140,50 @@ def test_rules_decide_the_verdict(onspec: Run, run: Path, data: Path, tmp_path: 
     metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
     assert (metrics["image"]["escapes"], metrics["image"]["average_precision"]) == (4, 1.0)
     assert "Escapes: 4" in (tmp_path / "e" / "report.html").read_text()
+
+
+def test_rules_decide_at_other_thresholds_too(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    """The spot has 60 px: a rule about more than that accepts it at every threshold, one about less at none."""
+    for least, caught in ((50, 4), (1000, 0)):
+        (tmp_path / "rules.yaml").write_text(f"rules:\n  - name: large\n    when: {{min_area_px: {least}}}\n")
+        packed = tmp_path / f"x{least}.onspec"
+        onspec("pack", run, "--out", packed, "--rules", tmp_path / "rules.yaml")
+        onspec("evaluate", packed, data, "--out", tmp_path / "e")
+        html = (tmp_path / "e" / "report.html").read_text()
+        table = json.loads(html.partition('id="what-if-data">')[2].partition("</script>")[0])["counts"]["images"]
+        assert table["defective"] - min(table["escapes"]) == caught
+
+
+def test_zones_and_sizes_in_mm(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    zones = "zones:\n  face: {rectangle: [25, 15, 30, 30]}\n  rim: {rectangle: [0, 0, 96, 5], use: ignore}\n"
+    (tmp_path / "rules.yaml").write_text(f"pixel_size_mm: 0.5\n{zones}")
+    onspec("pack", run, "--out", tmp_path / "x.onspec", "--rules", tmp_path / "rules.yaml")
+    code, *_ = onspec("evaluate", tmp_path / "x.onspec", data, "--out", tmp_path / "e")
+    assert code == 0
+    metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert {name: zone["defects"] for name, zone in metrics["zones"].items()} == {"face": 4, "rim": 0, "elsewhere": 0}
+    assert metrics["zones"]["face"]["found"] == 4
+    assert metrics["zones"]["rim"]["found"] is None
+    assert metrics["detectability"]["unit"] == "mm"
+    assert metrics["detectability"]["largest"] == pytest.approx(60**0.5 / 2)
+    assert "4 defects of known size are too few" in metrics["detectability"]["reason"]
+    assert [kind["kind"] for kind in metrics["kinds"]] == ["2 to 4 mm"]
+    assert "Each zone" in (tmp_path / "e" / "report.html").read_text()
+
+
+def test_what_errors_cost(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    onspec("evaluate", run, data, "--out", tmp_path / "e")
+    costs = json.loads((tmp_path / "e" / "metrics.json").read_text())["costs"]
+    assert (costs["escape_cost"], costs["false_reject_cost"], costs["share_given"]) == (20, 1, False)
+    assert (costs["at_threshold"], costs["defect_share"]) == (0, pytest.approx(4 / 7))
+    options = ("--escape-cost", 50, "--false-reject-cost", 2, "--defect-share", 0.01)
+    code, said, _ = onspec("evaluate", run, data, "--out", tmp_path / "e", *options)
+    assert code == 0
+    assert "cost a part        0, an escape 50" in said
+    metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert (metrics["costs"]["all_ok"], metrics["costs"]["all_ng"]) == (pytest.approx(0.5), pytest.approx(1.98))
+    assert "--escape-cost 50 --false-reject-cost 2 --defect-share 0.01" in metrics["provenance"]["command"]
+    assert "an escape costing 50, a false reject 2 and 1 % of the parts" in (tmp_path / "e" / "report.html").read_text()
 
 
 def test_a_packed_recipe_carries_the_split(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
@@ -201,6 +246,8 @@ def test_the_sets_own_split_is_taken_where_the_recipe_has_none(
         (["--engine", "abacus"], "Unknown engine 'abacus'"),
         (["--layout", "cubist"], "Unknown layout 'cubist'"),
         (["--part-pattern", "("], "("),
+        (["--escape-cost", "0"], "a cost of 0 for an escape cannot be weighed"),
+        (["--defect-share", "2"], "a share of 2 of defective parts cannot be weighed"),
     ],
 )
 def test_bad_options(options: list[str], says: str, onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:

@@ -7,19 +7,27 @@ import pytest
 from pydantic import BaseModel
 
 from onspec.cli.evaluate import COLUMNS
+from onspec.evaluation import calibration, detectability
 from onspec.evaluation.boundary import TOLERANCE_PX
 from onspec.evaluation.box_ranking import MOST_BOXES
 from onspec.evaluation.evidence import best_rate, parts_needed, rank_allowed
 from onspec.evaluation.intervals import clopper_pearson
 from onspec.evaluation.metrics import (
+    CalibrationBin,
+    CalibrationFigures,
     ClassFigures,
     ClassificationFigures,
+    CostFigures,
+    DetectabilityFigures,
     DetectionFigures,
     Images,
+    KindFigures,
     Metrics,
     PartFigures,
     PixelFigures,
+    ZoneFigures,
 )
+from onspec.evaluation.what_if import MOST_STEPS
 from onspec.imaging.boxes import FLOOR
 
 TEXT = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
@@ -27,7 +35,10 @@ TEXT = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding
 
 @pytest.mark.parametrize(
     "model",
-    [Metrics, Images, PartFigures, PixelFigures, DetectionFigures, ClassificationFigures, ClassFigures],
+    [
+        *(Metrics, Images, PartFigures, PixelFigures, DetectionFigures, ClassificationFigures, ClassFigures),
+        *(KindFigures, ZoneFigures, DetectabilityFigures, CalibrationFigures, CalibrationBin, CostFigures),
+    ],
 )
 def test_every_figure_is_explained(model: type[BaseModel]) -> None:
     assert [name for name in model.model_fields if f"`{name}`" not in TEXT] == []
@@ -61,3 +72,7 @@ def test_constants_in_the_text() -> None:
     assert f"runs within {TOLERANCE_PX} px of the labelled one" in TEXT
     assert f"not 100 but {MOST_BOXES} boxes of an image and class count" in TEXT
     assert f"down to a score of {FLOOR:g}" in TEXT
+    assert f"fewer than {detectability.FEWEST} defects" in TEXT
+    assert f"{detectability.ADVISED} that the handbook asks for" in TEXT
+    assert f"{calibration.BINS} bins of equal width" in TEXT
+    assert f"at most about {MOST_STEPS} thresholds" in TEXT

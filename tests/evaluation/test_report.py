@@ -1,6 +1,8 @@
-"""The report: what it says, what it shows, and that it is one file that runs nothing."""
+"""The report: what it says, what it shows, and that it is one file that loads nothing and runs its own script alone."""
 
 import base64
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -80,7 +82,7 @@ def given(evaluator: Evaluator) -> ReportInput:
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, and the text outside of style."""
+    """Tags with their attributes, and the text outside of style and scripts."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -91,30 +93,46 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        self._style = tag == "style"
+        self._style = tag in ("style", "script")
 
     def handle_endtag(self, tag: str) -> None:
-        self._style = self._style and tag != "style"
+        self._style = self._style and tag not in ("style", "script")
 
     def handle_data(self, data: str) -> None:
         self.text += "" if self._style else f" {data.strip()}" if data.strip() else ""
 
 
-def test_it_is_one_file_that_runs_nothing_and_loads_nothing(given: ReportInput) -> None:
+def scripts(html: str) -> list[str]:
+    return re.findall(r"<script[^>]*>(.*?)</script>", html, re.DOTALL)
+
+
+def test_it_is_one_file_that_loads_nothing(given: ReportInput) -> None:
     page = Page(render(given))
     names = {tag for tag, _ in page.tags}
-    assert names.isdisjoint({"script", "link", "iframe", "object", "form", "a"})
+    assert names.isdisjoint({"link", "iframe", "object", "form", "a"})
     for tag, attributes in page.tags:
         assert not [name for name in attributes if name.startswith("on")]
+        assert tag != "script" or "src" not in attributes
         if tag == "img":
             assert re.match(r"data:image/(svg\+xml|jpeg);base64,", attributes["src"] or "")
             assert attributes["alt"]
-    assert "http" not in re.sub(r"base64,[\w+/=]+", "", render(given))
+    assert "://" not in re.sub(r"base64,[\w+/=]+", "", render(given))
+
+
+def test_its_policy_lets_its_own_script_run_and_nothing_else(given: ReportInput) -> None:
+    html = render(given)
+    data, script = scripts(html)
+    policy = next(a["content"] or "" for tag, a in Page(html).tags if a.get("http-equiv") == "Content-Security-Policy")
+    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{hashed}'" in policy
+    assert policy.startswith("default-src 'none'")
+    assert json.loads(data)["counts"]["images"]["defective"] == 5
 
 
 def test_a_file_name_is_text_and_nothing_else(given: ReportInput) -> None:
     html = render(given)
-    assert "<script" not in html
+    assert html.count("<script") == 2
+    assert MISSED in [name for name, *_ in json.loads(scripts(html)[0])["names"]]
     assert MISSED in Page(html).text
     assert "<b>parts</b>" not in html
     assert "truncated & unreadable" in Page(html).text
@@ -122,7 +140,7 @@ def test_a_file_name_is_text_and_nothing_else(given: ReportInput) -> None:
 
 def test_the_figures_come_first(given: ReportInput) -> None:
     text = Page(render(given)).text
-    places = [text.index(word) for word in ("Escapes 1 of 5", "Learning curves", "Scores", "Verdicts", "Escapes: 1")]
+    places = [text.index(word) for word in ("Escapes 1 of 5", "Verdicts", "Scores", "Escapes: 1", "Learning curves")]
     assert places == sorted(places)
     assert "False rejects 1 of 5 20.0\xa0%; with 95\xa0% confidence the true rate lies between 0.5\xa0%" in text
     assert "5 good and 5 defective judged; 1 could not be judged" in text
@@ -131,7 +149,10 @@ def test_the_figures_come_first(given: ReportInput) -> None:
 
 def test_the_table_of_verdicts(given: ReportInput) -> None:
     text = Page(render(given)).text
-    assert "truth OK NG good 4 1 false rejects defective 1 escapes 4" in text
+    assert "truth OK REVIEW NG good 4 0 1 false rejects defective 1 escapes 0 4" in text
+    reviews = [a for tag, a in Page(render(given)).tags if tag in ("td", "th") and a.get("class") == "to-review"]
+    assert len(reviews) == 3
+    assert all("hidden" in attributes for attributes in reviews)
 
 
 def test_a_table_with_a_review_column() -> None:
@@ -140,6 +161,7 @@ def test_a_table_with_a_review_column() -> None:
     band.add("b.png", "b", False, seen(score_map(0.02)), None)
     html = render(ReportInput("tile", band.results, band.metrics(), picture))
     assert "truth OK REVIEW NG good 1 0 0 false rejects defective 0 escapes 1 0" in Page(html).text
+    assert not [a for _, a in Page(html).tags if a.get("class") == "to-review" and "hidden" in a]
     assert "; 1 more to review" in tiles(band.metrics())[0].note
     assert "Learning curves" not in html
 
@@ -197,6 +219,12 @@ def test_groups_show_what_went_wrong_worst_first(evaluator: Evaluator) -> None:
         "False rejects: 1": [REJECTED],
         "Found, but poorly outlined": ["bad/rough.png", "bad/0.png", "bad/1.png", "bad/2.png"],
     }
+
+
+def test_what_lies_next_to_the_threshold_is_shown_too(evaluator: Evaluator) -> None:
+    last = gallery.choose(evaluator.results, most=2, threshold=0.5)[-1]
+    assert last.title == "Next to the threshold"
+    assert [r.name for r in last.results] == ["bad/2.png", "good/3.png"]
 
 
 def test_groups_are_limited_and_in_order() -> None:
@@ -266,7 +294,7 @@ def test_a_faint_reject_shows_what_rejected_it() -> None:
 
 def test_diagrams_are_the_same_each_time() -> None:
     draw: list[Callable[[], bytes | None]] = [
-        lambda: plots.score_histogram(np.array([0.0, 0.2]), np.array([1.0]), 0.5),
+        lambda: plots.score_histogram(np.array([0.0, 0.2]), np.array([1.0]), 0.5).svg,
         lambda: plots.precision_recall_curve(np.array([True, False]), np.array([0.9, 0.2]), 0.5),
         lambda: b"".join(plots.learning_curves([{"step": 1, "loss": 0.3}])),
     ]
@@ -299,7 +327,7 @@ def test_shares_and_scores_in_words() -> None:
 def test_pictures_are_embedded_whole(given: ReportInput) -> None:
     sources = [a["src"] or "" for tag, a in Page(render(given)).tags if tag == "img"]
     jpegs = [base64.b64decode(s.partition("base64,")[2]) for s in sources if s.startswith("data:image/jpeg")]
-    assert len(jpegs) == 6
+    assert len(jpegs) == 9
     assert {decoded(jpeg).shape for jpeg in jpegs} == {(640, 640, 3)}
 
 
@@ -331,7 +359,7 @@ def test_a_classifiers_report() -> None:
     assert "Class told right 0.667 2 of 3 images told to be what they are; heat maps against 2 masks: Dice" in text
     assert "Macro F1 0.556" in text
     assert "is ↓ told → good dent scratch images good 1 0 0 1 dent 0 1 0 1 scratch 0 1 0 1" in text
-    assert "class told right image AP Dice IoU AUPRO dent 1 of 1 1.000" in text
+    assert "class escapes false rejects told right image AP Dice IoU AUPRO dent 0 of 1" in text
     assert "s.png scratch, NG as dent, score 0.7000" in text
     assert "Wrong class: 1 1 defective image was taken for another class." in text
     assert "heat: where the recipe saw a defect" in text
@@ -374,8 +402,8 @@ def test_one_class_has_no_tables_of_classes(given: ReportInput) -> None:
 
 
 def test_without_good_images_no_panel_is_empty() -> None:
-    one = plots.score_histogram(np.array([]), np.array([0.9]), 0.5)
-    both = plots.score_histogram(np.array([0.1]), np.array([0.9]), 0.5)
+    one = plots.score_histogram(np.array([]), np.array([0.9]), 0.5).svg
+    both = plots.score_histogram(np.array([0.1]), np.array([0.9]), 0.5).svg
     assert one.count(b'id="axes_') == 1
     assert both.count(b'id="axes_') == 2
     only_bad = Evaluator(("defect",), THRESHOLDS)

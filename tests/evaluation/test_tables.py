@@ -55,9 +55,10 @@ def test_the_figures_that_any_class_has() -> None:
     confusion = confusion_table(e.metrics().classification, e.results)
     table = class_table(e.metrics(), confusion)
     assert table is not None
-    assert table.headings == ("told right", "image AP")
-    assert table.rows == (("dent", ("1 of 1", "1.000")), ("scratch", ("0 of 1", "0.500")))
-    assert [heading for heading, _ in table.meanings] == ["told right", "image AP"]
+    assert table.headings == ("escapes", "false rejects", "told right", "image AP")
+    none = "0 of 1 (0 % to 97.5 %)"
+    assert table.rows == (("dent", (none, "0", "1 of 1", "1.000")), ("scratch", (none, "0", "0 of 1", "0.500")))
+    assert [heading for heading, _ in table.meanings] == list(table.headings)
 
 
 def test_what_a_class_lacks_is_not_defined() -> None:

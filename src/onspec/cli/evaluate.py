@@ -17,6 +17,7 @@ from onspec.cli.split_options import LotFrom, PartPattern, SplitFile
 if TYPE_CHECKING:
     from onspec.cli.labelled import Selection
     from onspec.datasets.dataset import Dataset
+    from onspec.evaluation.least_cost import Costs
     from onspec.evaluation.metrics import Metrics, MetricsProvenance, Rate
     from onspec.evaluation.report import Picture
     from onspec.evaluation.results import ImageResult
@@ -41,6 +42,11 @@ def command(
     split_file: SplitFile = None,
     part_pattern: PartPattern = None,
     lot_from: LotFrom = None,
+    escape_cost: Annotated[float, typer.Option(help="What an escape costs, for the report's cost curve.")] = 20.0,
+    false_reject_cost: Annotated[float, typer.Option(help="What a false reject costs, likewise.")] = 1.0,
+    defect_share: Annotated[
+        float | None, typer.Option(help="Defective share of production: 0.02; otherwise as in the data.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="Inference engine.")] = "auto",
     json_output: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON, not as a table.")] = False,
 ) -> int:
@@ -54,6 +60,7 @@ def command(
     from onspec.cli.progress import talk
     from onspec.datasets.layouts import load
     from onspec.evaluation.evaluator import Evaluator
+    from onspec.evaluation.least_cost import Costs
     from onspec.evaluation.report import ReportInput, write_report
     from onspec.imaging.writing import write_bytes
     from onspec.recipe.reading import open_package
@@ -62,23 +69,27 @@ def command(
 
     started = time.monotonic()
     require_evaluate("onspec evaluate")
+    costs = Costs(escape_cost, false_reject_cost, defect_share)
     package = open_package(recipe)
     dataset = load(data, layout, part_pattern, lot_from=lot_from, marked=marked_in(package))
     selection = select(dataset, package, split, split_file)
     talk(f"{len(selection.samples)} images ({selection.rule})")
     _make_folder(out)
-    evaluator = Evaluator(package.recipe.classes, package.recipe.thresholds, package.recipe.task)
+    known = package.recipe
+    evaluator = Evaluator(known.classes, known.thresholds, known.task, known.rules, known.pixel_size_mm)
     with closing(Inspector(package, engine)) as inspector:
         for _ in judge_all(inspector, selection, evaluator):
             pass
         seconds = time.monotonic() - started
-        origin = _provenance(inspector, dataset, selection, seconds, _line(recipe, data, split, out))
+        origin = _provenance(inspector, dataset, selection, seconds, _line(recipe, data, split, out, costs))
         notes = _notes(package, selection, split, origin.fingerprint)
-        metrics = evaluator.metrics(split).model_copy(update={"notes": notes, "provenance": origin})
+        metrics = evaluator.metrics(split, costs=costs).model_copy(update={"notes": notes, "provenance": origin})
         write_bytes(out / "metrics.json", metrics.to_json().encode())
         write_bytes(out / "predictions.csv", _table(evaluator.results).encode("utf-8", "backslashreplace"))
         pictures = _pictures(inspector, selection)
-        given = ReportInput(package.recipe.name, evaluator.results, metrics, pictures, curves.read(recipe))
+        given = ReportInput(
+            known.name, evaluator.results, metrics, pictures, curves.read(recipe), costs, evaluator.pixel_size_mm
+        )
         write_report(out / "report.html", given)
     typer.echo(metrics.to_json(), nl=False) if json_output else _print(metrics)
     talk(f"report: {out / 'report.html'}")
@@ -95,8 +106,10 @@ def _make_folder(out: Path) -> None:
         raise UsageError(f"{out}: no folder can be made there ({error.strerror}); choose another --out") from error
 
 
-def _line(recipe: Path, data: Path, split: str, out: Path) -> str:
-    return shlex.join(["onspec", "evaluate", str(recipe), str(data), "--split", split, "--out", str(out)])
+def _line(recipe: Path, data: Path, split: str, out: Path, costs: "Costs") -> str:
+    share = [] if costs.defect_share is None else ["--defect-share", f"{costs.defect_share:g}"]
+    priced = ["--escape-cost", f"{costs.escape:g}", "--false-reject-cost", f"{costs.false_reject:g}", *share]
+    return shlex.join(["onspec", "evaluate", str(recipe), str(data), "--split", split, *priced, "--out", str(out)])
 
 
 def _pictures(inspector: "Inspector", selection: "Selection") -> "Picture":
@@ -205,6 +218,10 @@ def _images(metrics: "Metrics") -> _Rows:
         ("false rejects", f"{image.false_rejects} of {images.good}{_span(image.false_reject_rate)}"),
         ("image AP", f"{number(image.average_precision)}, AUROC {number(image.auroc)}"),
     ]
+    costs = metrics.costs
+    if costs is not None and costs.at_threshold is not None and costs.least is not None:
+        least = f"least {costs.least:.3g} at {costs.least_threshold:.4g}"
+        rows.append(("cost a part", f"{costs.at_threshold:.3g}, an escape {costs.escape_cost:g}; {least}"))
     if image.reviews_good or image.reviews_defective:
         rows.insert(3, ("to review", f"{image.reviews_good} good, {image.reviews_defective} defective"))
     if metrics.errors:
@@ -225,6 +242,10 @@ def _of_task(metrics: "Metrics") -> _Rows:
         shares = f"precision {number(found.precision)}, recall {number(found.recall)}"
         rows.append(("box AP", f"{number(found.map_50)} at IoU 0.5, {number(found.map_50_95)} over 0.5 to 0.95"))
         rows.append(("single defects", f"F1 {number(found.f1)}, {shares}"))
+    sizes = metrics.detectability
+    if sizes is not None and sizes.a90 is not None:
+        bound = "not bounded" if sizes.a90_95 is None else f"{sizes.a90_95:.3g} {sizes.unit}"
+        rows.append(("size found at 90 %", f"{sizes.a90:.3g} {sizes.unit}, a90/95 {bound}"))
     if told.accuracy is not None:
         rows.append(("class told right", f"{number(told.accuracy)}, macro F1 {number(told.f1_macro)}"))
     return rows

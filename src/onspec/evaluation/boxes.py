@@ -82,17 +82,22 @@ def _by_score(rows: Iterable[tuple[str, float, Sequence[float]]], classes: Seque
 
 
 def right(found: Boxes, truth: Boxes, least_iou: float = LEAST_IOU) -> NDArray[np.bool_]:
-    """Which of `found` are right: bool (n,).
+    """Which of `found` are right: bool (n,); see `assigned`."""
+    return np.asarray(assigned(found, truth, least_iou) >= 0)
+
+
+def assigned(found: Boxes, truth: Boxes, least_iou: float = LEAST_IOU) -> NDArray[np.int64]:
+    """The index of the labelled box that each of `found` takes, -1 for none: int64 (n,).
 
     One to one, by falling score: each takes the labelled box of its class that it overlaps most and that is still
     free. So whether a box is right depends on no box that scores less.
     """
     overlaps = np.array(iou(found.xywh, truth.xywh), np.float64)
     overlaps[found.classes[:, None] != truth.classes[None, :]] = 0.0
-    answer = np.zeros(len(found), bool)
+    answer = np.full(len(found), -1, np.int64)
     for index in np.argsort(-found.scores, kind="stable"):
         best = int(overlaps[index].argmax()) if len(truth) else 0
         if len(truth) and overlaps[index, best] >= least_iou:
-            answer[index] = True
+            answer[index] = best
             overlaps[:, best] = 0.0
     return answer

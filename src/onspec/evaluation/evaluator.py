@@ -5,31 +5,52 @@ from collections.abc import Sequence
 import numpy as np
 
 from onspec.decision.judge import judge
+from onspec.decision.rules import RuleSet
 from onspec.decision.tasks import image_scores
 from onspec.decision.thresholds import Thresholds
 from onspec.domain import Decision, Prediction, Task, Verdict
 from onspec.evaluation.box_ranking import BoxPrecision, box_precision
 from onspec.evaluation.boxes import Boxes, Labelled, labelled
+from onspec.evaluation.calibration import calibration
 from onspec.evaluation.classification import classification_figures, labelled_area, told, true_label
+from onspec.evaluation.cost_figures import DEFAULT, cost_figures
+from onspec.evaluation.defects import Seen, ZoneMasks, compare
 from onspec.evaluation.detection import COUNTS
-from onspec.evaluation.figures import detection_figures, image_figures, part_figures
+from onspec.evaluation.figures import detection_figures, image_figures, part_figures, rate
+from onspec.evaluation.kinds import kinds
+from onspec.evaluation.least_cost import Costs
 from onspec.evaluation.metrics import ClassFigures, ClassificationFigures, Images, Metrics
 from onspec.evaluation.pixels import Outlined, PixelComparison, Truth
+from onspec.evaluation.pod_figures import detectability
 from onspec.evaluation.ranking import average_precision
+from onspec.evaluation.reject_scores import RejectScores, reject_scores
 from onspec.evaluation.results import ImageResult, by_part
+from onspec.evaluation.what_if import what_if
+from onspec.evaluation.zone_figures import zone_figures
 
 
 class Evaluator:
     """Takes judged images in any order and keeps counts, histograms and boxes of them, never the maps.
 
-    `results` has one entry an image, in the order in which they came.
+    `results` has one entry an image, in the order in which they came. The plant's rules say where zones are, and what
+    another threshold would have decided; `pixel_size_mm` wins over that of the rules.
     """
 
-    def __init__(self, classes: Sequence[str], thresholds: Thresholds, task: Task = Task.SEGMENT) -> None:
+    def __init__(
+        self,
+        classes: Sequence[str],
+        thresholds: Thresholds,
+        task: Task = Task.SEGMENT,
+        rules: RuleSet = RuleSet(),  # noqa: B008 (frozen)
+        pixel_size_mm: float | None = None,
+    ) -> None:
         self.classes = tuple(classes)
         self.thresholds = thresholds
         self.task = task
+        self.rules = rules
+        self.pixel_size_mm = rules.pixel_size_mm if pixel_size_mm is None else pixel_size_mm
         self.results: list[ImageResult] = []
+        self._zones: dict[tuple[int, int], ZoneMasks] = {}
         self._pixels = PixelComparison(len(self.classes), thresholds.pixel)
 
     def add(
@@ -50,7 +71,7 @@ class Evaluator:
         Args:
             truth: `None` where it is only known whether the part is defective. A mask without a defective pixel on a
                 defective image says nothing about where the defect is, and is taken as `None`.
-            decision: what the recipe with its rules said; without one, the thresholds alone decide.
+            decision: what the recipe said; without one, thresholds and rules are asked here.
             ms: wall time that the inspection took.
             cls: the class of a label that is about the whole image.
             boxes: where its defects are; `None`, or none on a defective image, where nobody knows.
@@ -60,10 +81,14 @@ class Evaluator:
         """
         known = self._checked(name, defective, prediction, truth)
         label = self._checked_boxes(name, defective, boxes)
-        decision = decision or judge(prediction, self.thresholds, task=self.task)
+        decision = decision or self._judge(prediction, self.thresholds)
         scores = decision.class_scores or image_scores(prediction, self.thresholds, self.task).classes
         seen = self._outlined(defective, prediction, known)
         counted = COUNTS[self.task](prediction, known, label, self.thresholds, self.classes)
+        named, is_told = (
+            true_label(defective, cls, known, label, self.classes),
+            told(decision.score, scores, self.thresholds.image),
+        )
         self.results.append(
             ImageResult(
                 name=name,
@@ -71,8 +96,8 @@ class Evaluator:
                 defective=defective,
                 verdict=decision.verdict,
                 score=decision.score,
-                cls=told(decision.score, scores, self.thresholds.image),
-                true_cls=true_label(defective, cls, known, label, self.classes),
+                cls=is_told,
+                true_cls=named,
                 class_scores=tuple(scores[cls] for cls in self.classes),
                 present=self._present(defective, cls, known, label),
                 located=seen.located,
@@ -82,6 +107,8 @@ class Evaluator:
                 matches=counted.matches,
                 box_matches=counted.box_matches,
                 boxes=counted.boxes,
+                compared=compare(self._seen(prediction, known, label, named, is_told)),
+                rejects=self._rejects(prediction, decision.score),
                 defects=len(decision.defects),
                 area_px=sum(defect.area_px for defect in decision.defects),
                 ms=ms,
@@ -92,8 +119,8 @@ class Evaluator:
         """Count an image that could not be judged, or whose label could not be read. It is never OK."""
         self.results.append(ImageResult(name, part, defective, Verdict.ERROR, None, ms=ms, error=error))
 
-    def metrics(self, split: str = "test", confidence: float = 0.95) -> Metrics:
-        """The figures over everything added so far; `confidence` is that of the intervals."""
+    def metrics(self, split: str = "test", confidence: float = 0.95, costs: Costs = DEFAULT) -> Metrics:
+        """The figures over everything added so far; `confidence` is that of the intervals, `costs` what errors cost."""
         judged = [result for result in self.results if result.score is not None]
         defective = sum(result.defective for result in judged)
         together, apart = box_precision([r.boxes for r in judged if r.boxes is not None], len(self.classes))
@@ -111,8 +138,40 @@ class Evaluator:
                 [m for r in judged for m in r.matches], [m for r in judged for m in r.box_matches], together
             ),
             classification=self._classification(judged),
-            per_class={cls: self._class_figures(k, judged, apart[k]) for k, cls in enumerate(self.classes)},
+            per_class={cls: self._class_figures(k, judged, apart[k], confidence) for k, cls in enumerate(self.classes)},
+            kinds=kinds(judged, self.pixel_size_mm),
+            zones=zone_figures(judged, {name: zone.use for name, zone in self.rules.zones.items()}, confidence),
+            detectability=detectability(judged, self.pixel_size_mm),
+            calibration=calibration(judged, confidence),
+            costs=cost_figures(what_if(self.results, self.thresholds), costs),
         )
+
+    def _judge(self, prediction: Prediction, thresholds: Thresholds) -> Decision:
+        return judge(prediction, thresholds, self.rules, self.pixel_size_mm, self.task)
+
+    def _rejects(self, prediction: Prediction, score: float) -> RejectScores:
+        """Up to which thresholds the image is rejected. Without rules the score says it: any defect is NG."""
+        if not self.rules.rules:
+            return RejectScores(score, score)
+
+        def ask(threshold: float) -> Verdict:
+            other = self.thresholds.model_copy(update={"image": threshold, "review": None})
+            return self._judge(prediction, other).verdict
+
+        return reject_scores(ask, score, self.thresholds.image, self.thresholds.review)
+
+    def _seen(
+        self, prediction: Prediction, truth: Truth | None, label: Boxes | None, named: str | None, is_told: str
+    ) -> Seen:
+        size = prediction.size
+        if size not in self._zones:
+            self._zones[size] = {name: zone.mask(size) for name, zone in self.rules.zones.items()}
+        masks, ignored = self._zones[size], self.rules.zones_of("ignore")
+        return Seen(
+            prediction, self.thresholds, self.task, self.classes, truth, label, named, is_told,
+            zones={name: mask for name, mask in masks.items() if name not in ignored},
+            ignored={name: mask for name, mask in masks.items() if name in ignored},
+        )  # fmt: skip
 
     def _outlined(self, defective: bool, prediction: Prediction, truth: Truth | None) -> Outlined:
         """Nothing for a detector, whose maps only show where it looked."""
@@ -128,9 +187,18 @@ class Evaluator:
         pairs = [(r.true_cls, r.cls) for r in judged if r.true_cls is not None and r.cls is not None]
         return classification_figures(pairs, self.classes)
 
-    def _class_figures(self, index: int, judged: Sequence[ImageResult], boxes: BoxPrecision) -> ClassFigures:
-        versus = [r for r in judged if not r.defective or (r.present is not None and self.classes[index] in r.present)]
+    def _class_figures(
+        self, index: int, judged: Sequence[ImageResult], boxes: BoxPrecision, confidence: float
+    ) -> ClassFigures:
+        cls = self.classes[index]
+        versus = [r for r in judged if not r.defective or (r.present is not None and cls in r.present)]
+        images = sum(r.defective for r in versus)
+        escapes = sum(r.defective and r.verdict is Verdict.OK for r in versus)
         return ClassFigures(
+            images=images,
+            escapes=escapes,
+            escape_rate=rate(escapes, images, confidence),
+            false_rejects=sum(not r.defective and r.verdict is Verdict.NG and r.cls == cls for r in versus),
             average_precision=average_precision(
                 np.array([r.defective for r in versus], bool),
                 np.array([r.class_scores[index] for r in versus], np.float64),

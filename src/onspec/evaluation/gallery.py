@@ -53,11 +53,14 @@ _MEASURES = {
 }
 
 
-def choose(results: Sequence[ImageResult], task: Task = Task.SEGMENT, most: int = 6) -> list[Group]:
+def choose(
+    results: Sequence[ImageResult], task: Task = Task.SEGMENT, most: int = 6, threshold: float | None = None
+) -> list[Group]:
     """Escapes, false rejects, defects taken for another class, those that were located poorly, and some ordinary ones;
     `most` of each.
 
-    Where nothing went wrong, those are shown that came nearest to it.
+    Where nothing went wrong, those are shown that came nearest to it. Given the threshold, those follow that would
+    change side first if it were another, and are not shown yet.
     """
     judged = [(r.score, r.name, r) for r in results if r.score is not None]
     defective = [r for *_, r in sorted((e for e in judged if e[2].defective), key=lambda e: e[:2])]
@@ -71,7 +74,22 @@ def choose(results: Sequence[ImageResult], task: Task = Task.SEGMENT, most: int 
         _confused(defective, most),
         *_finds(found, _MEASURES[task], most),
     ]
+    shown = {r.name for group in groups for r in group.results}
+    if threshold is not None:
+        groups.append(_nearest([r for r in defective + good if r.name not in shown], threshold, most))
     return [group for group in groups if group.results]
+
+
+def _nearest(others: Sequence[ImageResult], threshold: float, most: int) -> Group:
+    """Those whose score is next to the threshold, half of them over it and half under it, by falling score."""
+    ranked = sorted((r.score or 0.0, r.name, r) for r in others)
+    over = [r for score, _, r in ranked if score >= threshold][: most // 2]
+    under = [r for score, _, r in ranked if score < threshold][-(most // 2) :]
+    return Group(
+        "Next to the threshold",
+        "Of the other images, those that would change side first if the threshold were another.",
+        tuple(reversed(under + over)),
+    )
 
 
 def _wrong(

@@ -91,8 +91,91 @@ class ClassFigures(_Figures):
     """One class of defects."""
 
     average_precision: float | None = Field(None, description="of images with this class against good ones")
+    images: int = Field(0, description="judged images with this class on them")
+    escapes: int = Field(0, description="of those, judged OK")
+    escape_rate: Rate | None = None
+    false_rejects: int = Field(0, description="good images judged NG that were taken for this class")
     pixel: PixelFigures
     detection: DetectionFigures
+
+
+class KindFigures(_Figures):
+    """One kind of defects: a class, or with one class those of about a size. Counts at the operating point."""
+
+    kind: str
+    size_from: float | None = Field(None, description="√area; `null` where kinds are classes or the size is not known")
+    size_to: float | None = None
+    defects: int
+    found: int
+    other_class: int = Field(description="reported, but as another class")
+    missed: int
+    not_judged: int = Field(description="wholly in zones that the rules ignore")
+    area: float | None = Field(description="of all of them, in px² or mm²; `null` where the labels do not tell it")
+    cumulative_share: float = Field(description="of the defects, up to and with this kind")
+
+
+class ZoneFigures(_Figures):
+    """One zone of the rules, or `elsewhere`. All but the two counts of labels are `null` in an ignored zone."""
+
+    use: str | None = Field(description="ignore, forbid or `null`")
+    defects: int = Field(description="labelled defects that touch the zone")
+    defective: int = Field(description="images with such a defect")
+    found: int | None
+    missed: int | None = Field(description="not found, or reported as another class")
+    escapes: int | None = Field(description="images with such a defect that were judged OK")
+    escape_rate: Rate | None
+    false_reports: int | None = Field(description="reports that touch the zone and no label")
+    false_rejects: int | None = Field(description="good images judged NG with such a report")
+
+
+class DetectabilityFigures(_Figures):
+    """From which size on defects are found (POD, MIL-HDBK-1823A). Without a curve, `reason` says why."""
+
+    measure: str = Field(description="what size is: the square root of a labelled defect's area")
+    unit: str = Field(description="px or mm")
+    defects: int = Field(description="of known size that were judged")
+    found: int = Field(description="reported, by whatever class")
+    intercept: float | None = Field(None, description="b0 of logit POD(a) = b0 + b1·ln a")
+    slope: float | None = Field(None, description="b1")
+    a50: float | None = Field(None, description="size that is found with a probability of 50 %")
+    a90: float | None = Field(None, description="the same for 90 %")
+    a90_95: float | None = Field(None, description="size that is found by 90 % with a confidence of 95 %")
+    smallest: float | None = Field(None, description="size in the data; the curve is not known under it")
+    largest: float | None = None
+    reason: str | None = None
+
+
+class CalibrationBin(_Figures):
+    """Images that score about the same."""
+
+    score_from: float
+    score_to: float
+    images: int
+    defective: int
+    mean_score: float | None
+    share: Rate = Field(description="defective share")
+
+
+class CalibrationFigures(_Figures):
+    """How far a score can be read as the probability of being defective, on data with this share of defects."""
+
+    expected_calibration_error: float | None
+    bins: tuple[CalibrationBin, ...]
+
+
+class CostFigures(_Figures):
+    """Expected cost of a part, in units of what an error costs. A review costs nothing."""
+
+    escape_cost: float
+    false_reject_cost: float
+    defect_share: float | None
+    share_given: bool = Field(description="false: the share is that of the data")
+    counted: str = Field(description="images, or parts where these have several")
+    at_threshold: float | None
+    least: float | None
+    least_threshold: float | None
+    all_ok: float | None = Field(description="if nothing were inspected")
+    all_ng: float | None = Field(description="if every part were rejected")
 
 
 class MetricsProvenance(_Figures):
@@ -126,6 +209,11 @@ class Metrics(_Figures):
     detection: DetectionFigures
     classification: ClassificationFigures = ClassificationFigures()
     per_class: dict[str, ClassFigures]
+    kinds: tuple[KindFigures, ...] = ()
+    zones: dict[str, ZoneFigures] | None = Field(None, description="`null` where the rules have none")
+    detectability: DetectabilityFigures | None = None
+    calibration: CalibrationFigures | None = None
+    costs: CostFigures | None = None
     notes: tuple[str, ...] = ()
     provenance: MetricsProvenance | None = None
 

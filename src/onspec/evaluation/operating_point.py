@@ -122,6 +122,17 @@ class Chooser:
         basis = f"{self._images()}: image {image.rule} ({outcome}){setting}{pixel.rule}"
         return self._thresholds(index, image.value, pixel.value, basis)
 
+    def scores(self, chosen: Thresholds) -> list[Scores]:
+        """What the images score as `chosen` reads them, in the order in which they were added.
+
+        Raises:
+            ValueError: thresholds of no candidate.
+        """
+        for index, setting in enumerate(self._settings):
+            if (setting.weighing, setting.pooling) == (chosen.weighing, chosen.pooling):
+                return [scores[index] for scores in self._scores]
+        raise ValueError(f"{chosen.pooling} with {chosen.weighing} was not among the candidates")
+
     def choose_from_good(self, max_false_reject_rate: float = 0.01, confidence: float = 0.95) -> Thresholds:
         """Thresholds where no defective image is known: over all but a few of the scores that good parts were seen to
         have, since a single odd part must not decide what else escapes.

@@ -1,34 +1,37 @@
-"""The report's diagrams, each an SVG without text in fonts that a reader may lack."""
+"""The report's diagrams of scores and of training."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from onspec.domain import MissingExtraError
+from onspec.evaluation.drawing import (
+    DEFECTIVE,
+    GOOD,
+    HIGH,
+    LOW,
+    MARK,
+    PALE,
+    OverScores,
+    Scores,
+    figure_of,
+    logit_of,
+    over_scores,
+    plain,
+    score_axis,
+    svg,
+)
 from onspec.evaluation.ranking import precision_recall
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Scores = NDArray[np.float64]
-
-GOOD, DEFECTIVE, MARK = "#2f7298", "#c4512d", "#1d2730"
-_EDGE = 1e-6
-"""Scores nearer to 0 or 1 than this are drawn there: the logit scale has no end."""
-_TICKS = (1e-6, 1e-4, 0.01, 0.1, 0.5, 0.9, 0.99, 0.9999, 1 - 1e-6)
-_TICK_TEXTS = ("0", "0.0001", "0.01", "0.1", "0.5", "0.9", "0.99", "0.9999", "1")
-
-
-_PALE = "#8fb3c6"
-
 _QUALITY = {
-    "dice_train": ("Dice, training", _PALE),
-    "recall_train": ("recall, training", _PALE),
-    "accuracy_train": ("accuracy, training", _PALE),
+    "dice_train": ("Dice, training", PALE),
+    "recall_train": ("recall, training", PALE),
+    "accuracy_train": ("accuracy, training", PALE),
     "val_dice": ("Dice, validation", GOOD),
     "val_map_50": ("box AP at IoU 0.5, validation", GOOD),
     "val_accuracy": ("accuracy, validation", GOOD),
@@ -44,41 +47,39 @@ def learning_curves(rows: Sequence[Mapping[str, Any]]) -> tuple[bytes, bytes]:
     Raises:
         MissingExtraError: matplotlib is not installed; so for every diagram.
     """
-    loss, quality = _figure(4.4, 3.0), _figure(4.4, 3.0)
+    loss, quality = figure_of(4.4, 3.0), figure_of(4.4, 3.0)
     _lines(loss, rows, {"loss": ("loss, training", GOOD)}).set_ylim(bottom=0)
     _lines(quality, rows, _QUALITY).set_ylim(-0.01, 1.03)
-    return _svg(loss), _svg(quality)
+    return svg(loss), svg(quality)
 
 
-def score_histogram(good: Scores, defective: Scores, threshold: float) -> bytes:
+def score_histogram(good: Scores, defective: Scores, threshold: float) -> OverScores:
     """How many good and defective images have which score, a panel for each kind that there is, with the threshold.
 
     The axis is logit-like, log(s / (1 − s)), so that 0.99 and 0.9999 are apart, as they are for the network.
     """
     kinds = [(good, GOOD, "good"), (defective, DEFECTIVE, "defective")]
     kinds = [kind for kind in kinds if len(kind[0])] or kinds
-    figure = _figure(9.0, 0.6 + 1.5 * len(kinds))
+    figure = figure_of(9.0, 0.6 + 1.5 * len(kinds))
     panels = np.atleast_1d(figure.subplots(len(kinds), 1, sharex=True))
-    edges = np.linspace(_logit(_EDGE), _logit(1 - _EDGE), 57)
+    edges = np.linspace(LOW, HIGH, 57)
     for axes, (scores, colour, truth) in zip(panels, kinds, strict=True):
-        axes.hist(_logit(scores), bins=edges.tolist(), color=colour)
-        axes.axvline(float(_logit(threshold)), color=MARK, linewidth=1.3)
+        axes.hist(logit_of(scores), bins=edges.tolist(), color=colour)
+        axes.axvline(float(logit_of(threshold)), color=MARK, linewidth=1.3)
         axes.set_ylabel("images")
         axes.yaxis.get_major_locator().set_params(integer=True, nbins=4)
         axes.text(
             0.012, 0.93, f"{truth} ({len(scores)})", transform=axes.transAxes, va="top", weight="bold", color=colour
         )
         axes.set_ylim(0, max(1.0, axes.get_ylim()[1]) * 1.15)
-        _plain(axes)
-    low, high = float(_logit(threshold)) < 0, f"threshold {threshold:.4g}"
+        plain(axes)
+    low, high = float(logit_of(threshold)) < 0, f"threshold {threshold:.4g}"
     panels[0].annotate(
-        high, (float(_logit(threshold)), 0.93), xycoords=("data", "axes fraction"), xytext=(5 if low else -5, 0),
+        high, (float(logit_of(threshold)), 0.93), xycoords=("data", "axes fraction"), xytext=(5 if low else -5, 0),
         textcoords="offset points", ha="left" if low else "right", va="top", color=MARK,
     )  # fmt: skip
-    panels[-1].set_xticks([float(_logit(tick)) for tick in _TICKS], _TICK_TEXTS)
-    panels[-1].set_xlim(edges[0] - 0.3, edges[-1] + 0.3)
-    panels[-1].set_xlabel("score (from the line on: NG)")
-    return _svg(figure)
+    score_axis(panels[-1], "score (from the line on: NG)")
+    return over_scores(figure, panels[-1])
 
 
 def precision_recall_curve(defective: NDArray[np.bool_], score: Scores, threshold: float) -> bytes | None:
@@ -88,7 +89,7 @@ def precision_recall_curve(defective: NDArray[np.bool_], score: Scores, threshol
     precision, recall, _ = precision_recall(defective, score)
     end = int(np.argmax(recall >= 1.0 - 1e-9)) + 1  # once all are found, a lower threshold only rejects more
     precision, recall = precision[:end], recall[:end]
-    figure = _figure(4.4, 3.4)
+    figure = figure_of(4.4, 3.4)
     axes = figure.subplots()
     axes.step(np.append(0.0, recall), np.append(precision[0], precision), where="pre", color=GOOD, linewidth=1.8)
     rejected = score >= threshold
@@ -100,13 +101,8 @@ def precision_recall_curve(defective: NDArray[np.bool_], score: Scores, threshol
     axes.set_ylabel("precision: share of NG that is defective")
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.03)
-    _plain(axes)
-    return _svg(figure)
-
-
-def _logit(score: float | Scores) -> Scores:
-    clipped = np.clip(np.asarray(score, np.float64), _EDGE, 1 - _EDGE)
-    return np.asarray(np.log(clipped / (1 - clipped)), np.float64)
+    plain(axes)
+    return svg(figure)
 
 
 def _lines(figure: "Figure", rows: Sequence[Mapping[str, Any]], series: Mapping[str, tuple[str, str]]) -> "Axes":
@@ -120,29 +116,5 @@ def _lines(figure: "Figure", rows: Sequence[Mapping[str, Any]], series: Mapping[
     axes.set_xlabel("training step")
     if axes.lines:
         axes.legend(frameon=False)
-    _plain(axes)
+    plain(axes)
     return axes
-
-
-def _plain(axes: "Axes") -> None:
-    axes.grid(axis="y", color="#e3e8ec", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _figure(width: float, height: float) -> "Figure":
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("The report's diagrams", "evaluate") from None
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _svg(figure: "Figure") -> bytes:
-    """Text as outlines, nothing that changes from call to call."""
-    import matplotlib as mpl
-
-    buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "onspec", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()

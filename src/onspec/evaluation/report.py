@@ -1,21 +1,27 @@
-"""The report a quality engineer reads: one HTML file that needs nothing else, neither network nor scripts."""
+"""The report a quality engineer reads: one HTML file that needs nothing else, no network, and no script to be read.
+
+Its one script, `what_if.js`, moves the figures to another threshold; the page's own policy lets no other run.
+"""
 
 import base64
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from onspec.domain import MissingExtraError, Task
 from onspec.domain.verdict import GOOD
-from onspec.evaluation import gallery, plots
+from onspec.evaluation import gallery, risk_page
+from onspec.evaluation.cost_figures import DEFAULT
+from onspec.evaluation.diagrams import Diagram, Drawn, address, diagrams
+from onspec.evaluation.least_cost import Costs
 from onspec.evaluation.metrics import Metrics
 from onspec.evaluation.results import ImageResult, Matches
-from onspec.evaluation.tables import class_table, confusion_table
+from onspec.evaluation.tables import class_table, confusion_table, kind_table, zone_table
 from onspec.evaluation.tiles import tiles
+from onspec.evaluation.what_if import WhatIf, what_if
 from onspec.evaluation.wording import number, score_text
 from onspec.imaging.writing import write_bytes
 
@@ -40,6 +46,8 @@ class ReportInput:
         name: of the recipe.
         curves: the lines of the run's curves.jsonl; empty where they are not known.
         picture: only called for the few images that are shown.
+        costs: what errors cost, the same as in the metrics.
+        pixel_size_mm: side of a pixel, where it is known.
     """
 
     name: str
@@ -47,6 +55,8 @@ class ReportInput:
     metrics: Metrics
     picture: Picture
     curves: Sequence[Mapping[str, Any]] = ()
+    costs: Costs = field(default=DEFAULT)
+    pixel_size_mm: float | None = None
 
 
 def write_report(out: Path, given: ReportInput) -> None:
@@ -66,65 +76,59 @@ def render(given: ReportInput) -> str:
     except ImportError:
         raise MissingExtraError("The report", "evaluate") from None
     source = files("onspec.evaluation").joinpath("report.html.j2").read_text("utf-8")
+    script = files("onspec.evaluation").joinpath("what_if.js").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     errors = [result for result in given.results if result.score is None]
-    confusion = confusion_table(given.metrics.classification, given.results)
+    metrics, table = given.metrics, what_if(given.results, given.metrics.thresholds)
+    confusion = confusion_table(metrics.classification, given.results)
+    drawn = diagrams(Drawn(given.results, metrics, table, given.costs, given.curves, given.pixel_size_mm))
     return environment.from_string(source).render(
         name=given.name,
-        metrics=given.metrics,
-        tiles=[replace(tile, note=tile.note.replace(" %", "\u00a0%")) for tile in tiles(given.metrics)],
+        metrics=metrics,
+        tiles=[replace(tile, note=tile.note.replace(" %", "\u00a0%")) for tile in tiles(metrics)],
         number=number,
-        diagrams=_diagrams(given),
+        rates=risk_page.rate_rows(metrics),
+        slider=None if table is None else _slider(table, given, drawn),
+        others=[] if table is None else risk_page.other_thresholds(table, given.costs),
+        script=script,
+        script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+        diagrams=drawn,
         confusion=confusion,
-        classes=class_table(given.metrics, confusion),
-        key=_KEYS[Task(given.metrics.task)],
-        groups=_groups(given),
+        classes=class_table(metrics, confusion),
+        kinds=kind_table(metrics.kinds, "px" if given.pixel_size_mm is None else "mm"),
+        kinds_are_sizes=any(kind.size_from is not None for kind in metrics.kinds),
+        zones=zone_table(metrics.zones),
+        key=_KEYS[Task(metrics.task)],
+        groups=_groups(given, table),
         errors=errors[:_MOST_ERRORS],
         more_errors=len(errors) - _MOST_ERRORS,
-        provenance=_provenance(given.metrics),
+        provenance=_provenance(metrics),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Diagram:
-    """SVGs as data addresses, with a heading, a sentence and what it says to who cannot see it."""
+class _Slider:
+    """The page's slider: how many steps, where it stands, and what its script looks up."""
 
-    title: str
-    sentence: str
-    sources: tuple[str, ...]
-    wide: bool = False
+    steps: int
+    image: int
+    review: int
+    own: str
+    left_out: int
+    data: str
 
 
-def _diagrams(given: ReportInput) -> dict[str, Diagram]:
-    judged = [r for r in given.results if r.score is not None]
-    score = np.array([r.score for r in judged], np.float64)
-    defective = np.array([r.defective for r in judged], bool)
-    diagrams = {}
-    if given.curves:
-        diagrams["curves"] = Diagram(
-            "Learning curves",
-            "How the loss fell and the figures rose while the network was trained. Validation images were not trained "
-            "on; a gap that opens between training and validation means too few or too uniform training images.",
-            tuple(_address(svg, "svg+xml") for svg in plots.learning_curves(given.curves)),
-        )
-    if judged:
-        histogram = plots.score_histogram(score[~defective], score[defective], given.metrics.thresholds.image)
-        diagrams["scores"] = Diagram(
-            "Scores",
-            "Each image's defect score. By score alone, good images right of the threshold are false rejects and "
-            "defective images left of it escapes. The farther both groups keep from it, the more light, material or "
-            "camera may change before either happens.",
-            (_address(histogram, "svg+xml"),),
-            wide=True,
-        )
-    curve = plots.precision_recall_curve(defective, score, given.metrics.thresholds.image) if judged else None
-    if curve is not None:
-        diagrams["precision"] = Diagram(
-            "Precision and recall",
-            "What other thresholds would have given on these images; the area under the steps is the image AP.",
-            (_address(curve, "svg+xml"),),
-        )
-    return diagrams
+def _slider(table: WhatIf, given: ReportInput, drawn: Mapping[str, Diagram]) -> _Slider:
+    places = {d.line: d.places for d in drawn.values() if d.line}
+    confidence = given.metrics.image.escape_rate.confidence
+    return _Slider(
+        steps=len(table.thresholds),
+        image=table.image,
+        review=table.review,
+        own=risk_page.threshold_text(table.thresholds[table.image]),
+        left_out=table.left_out,
+        data=risk_page.slider_data(table, given.results, given.costs, confidence, places),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +136,21 @@ class _Figure:
     name: str
     caption: str
     source: str | None
+    ng: int
+    ok: int
 
 
-def _groups(given: ReportInput) -> list[tuple[gallery.Group, list[_Figure]]]:
-    groups = gallery.choose(given.results, Task(given.metrics.task))
-    return [(group, [_figure(result, given) for result in group.results]) for group in groups]
+def _groups(given: ReportInput, table: WhatIf | None) -> list[tuple[gallery.Group, list[_Figure]]]:
+    if table is None:
+        return []
+    groups = gallery.choose(given.results, Task(given.metrics.task), threshold=given.metrics.thresholds.image)
+    return [(group, [_figure(result, given, table) for result in group.results]) for group in groups]
 
 
-def _figure(result: ImageResult, given: ReportInput) -> _Figure:
+def _figure(result: ImageResult, given: ReportInput, table: WhatIf) -> _Figure:
     data = given.picture(result)
-    return _Figure(result.name, caption(result, given.metrics), None if data is None else _address(data, "jpeg"))
+    source = None if data is None else address(data, "jpeg")
+    return _Figure(result.name, caption(result, given.metrics), source, *risk_page.sides(result, table))
 
 
 def caption(result: ImageResult, metrics: Metrics) -> str:
@@ -162,10 +171,6 @@ def caption(result: ImageResult, metrics: Metrics) -> str:
     if task is Task.SEGMENT and result.dice is not None:
         parts.append(f"Dice {result.dice:.2f}")
     return ", ".join(parts)
-
-
-def _address(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _provenance(metrics: Metrics) -> dict[str, str]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from onspec.domain import Verdict
 from onspec.evaluation.boxes import Boxes
+from onspec.evaluation.defects import Compared
+from onspec.evaluation.reject_scores import RejectScores
 
 _WORST_FIRST = (Verdict.NG, Verdict.ERROR, Verdict.REVIEW, Verdict.OK)
 
@@ -85,6 +87,8 @@ class ImageResult:
         matches: defect counts by the rule of the task, one a class; empty where not known.
         box_matches: counts of boxes that overlap one to one by half or more, one a class; empty where not known.
         boxes: the labelled and the found boxes, also those under the threshold; `None` where not known.
+        compared: each labelled defect and what became of it; `None` where nobody knows what is on the image.
+        rejects: up to which image thresholds the image is rejected; `None` on ERROR.
         defects, area_px: how many defects were reported, and their area.
         ms: wall time of reading, inference and decision.
         error: the sentence of an ERROR.
@@ -106,6 +110,8 @@ class ImageResult:
     matches: tuple[Matches, ...] = ()
     box_matches: tuple[Matches, ...] = ()
     boxes: tuple[Boxes, Boxes] | None = None
+    compared: Compared | None = None
+    rejects: RejectScores | None = None
     defects: int = 0
     area_px: int = 0
     ms: float | None = None

@@ -19,3 +19,17 @@ def score_text(score: float) -> str:
     if 0.99995 <= score < 1:
         return ">0.9999"
     return "<0.0001" if 0 < score < 0.00005 else f"{score:.4f}"
+
+
+def ppm(share: float) -> str:
+    """`38 462`: parts per million, whole ones; what is not 0 or a million never reads as such."""
+    millionths = share * 1e6
+    if 0 < millionths < 1:
+        return "<1"
+    whole = round(millionths)
+    return thousands(min(whole, 999_999) if share < 1 else whole)
+
+
+def thousands(count: int) -> str:
+    """`38 462`, with narrow spaces."""
+    return f"{count:,}".replace(",", "\u202f")

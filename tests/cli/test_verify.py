@@ -29,10 +29,14 @@ def deviating(tiny_recipe_path: Path) -> Path:
 def test_a_sound_recipe(onspec: Run, tiny_recipe_path: Path) -> None:
     code, out, err = onspec("verify", tiny_recipe_path)
     assert (code, err) == (0, "")
+    package = open_package(tiny_recipe_path)
     assert out.splitlines() == [
-        f"recipe     {open_package(tiny_recipe_path).identity}",
+        f"recipe     {package.identity}",
         "integrity  ok, unchanged since it was packed",
         "signature  none",
+        f"content    {package.content}",
+        "version    1",
+        "state      draft",
         "golden     2 of 2 as expected (onnxruntime)",
         "  defective.png: NG, as expected",
         "  good.png: OK, as expected",
@@ -59,6 +63,13 @@ def test_json(onspec: Run, deviating: Path) -> None:
     assert [(g["image"], g["ok"]) for g in facts["golden"]] == [("defective.png", False), ("good.png", True)]
     assert facts["golden"][0]["expected"]["verdict"] == "OK"
     assert [g["class"] for g in facts["golden"]] == [None, None]
+    assert (facts["version"], facts["parent"], facts["changes"], facts["state"], facts["approval"]) == (
+        1,
+        None,
+        [],
+        "draft",
+        [],
+    )
 
 
 def test_the_signature_is_checked_where_a_key_is_given(onspec: Run, tiny_recipe_path: Path, tmp_path: Path) -> None:

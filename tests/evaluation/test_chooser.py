@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from onspec.decision.tasks import image_scores
+from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, ScoreMap
 from onspec.evaluation.gaps import least_cost_threshold, middle
 from onspec.evaluation.operating_point import Chooser
@@ -132,3 +134,13 @@ def test_middles_by_hand(low: float, high: float, expected: float) -> None:
 def test_the_order_of_images_does_not_matter() -> None:
     images = [(True, *part(0.9, halo=0.4)), good(0.2), (True, *part(0.5)), good(0.6), (True, *part(0.7, halo=0.65))]
     assert chosen(*images, windows=(1, 3)).choose() == chosen(*images[::-1], windows=(1, 3)).choose()
+
+
+def test_the_scores_of_the_images_as_the_thresholds_read_them() -> None:
+    chooser = chosen((True, *part(0.9)), good(0.02), (True, *part(0.7)), windows=(1, 25))
+    for window in (1, 25):
+        seen = chooser.scores(Thresholds(window=window))
+        images = (part(0.9), part(0.02, 0.02), part(0.7))
+        assert [s.image for s in seen] == [image_scores(p, Thresholds(window=window)).image for p, _ in images]
+    with pytest.raises(ValueError, match="was not among the candidates"):
+        chooser.scores(Thresholds(window=3))

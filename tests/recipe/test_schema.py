@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 from pydantic import ValidationError
 
-from onspec.decision.rules import Condition, Rule, RuleSet
+from onspec.decision.conditions import Condition
+from onspec.decision.rules import Rule, RuleSet
 from onspec.domain import Task
 from onspec.recipe.package import Package
 from onspec.recipe.schema import Recipe
@@ -32,7 +33,7 @@ def test_a_recipe_survives_the_way_through_json(tiny_package: Package) -> None:
         ({"classes": ()}, "classes must be named once each"),
         ({"classes": ("a", "a")}, "classes must be named once each"),
         ({"pixel_size_mm": 0}, "greater than 0"),
-        ({"pixel_size_mm": float("inf")}, "finite"),
+        ({"pixel_size_mm": float("inf")}, "allowed: greater than 0"),
         ({"surprise": 1}, "surprise"),
         ({"schema_version": 0}, "schema_version"),
         ({"task": "guess"}, "'segment', 'detect' or 'classify'"),

@@ -27,10 +27,18 @@ VERBS: dict[str, str] = {
     "evaluate": "Measure a run or recipe on labelled images; write metrics and a report.",
     "threshold": "Choose the operating point by a stated risk, or by cost.",
     "msa": "Analyse a measurement system: agreement of verdicts, or gauge R&R of sizes.",
+    "calibrate": "Measure how large a pixel is on the part, from an image of a pattern.",
+    "rules": "Check a rules file and say in words what it says; print its JSON Schema.",
     "pack": "Pack a run and the plant's rules into one recipe file.",
     "verify": "Check a recipe's integrity, signature and golden samples.",
+    "acceptance": "Run the acceptance test after VDI/VDE/VDMA 2632-3; write its protocol.",
+    "release": "Raise a recipe's state: draft, tested, released.",
+    "diff": "Say what two recipes differ in.",
     "inspect": "Judge images with a recipe.",
+    "explain": "Say why an image was judged as it was; try other rules on it.",
     "serve": "Judge images over HTTP.",
+    "bench": "Compare engines on this machine: time, memory, verdicts.",
+    "quantize": "Write a recipe in lower precision, if it judges as its parent does.",
     "export": "Write a recipe's model for another runtime.",
 }
 """Verb → one line of help, in the order in which a user meets them; `onspec.cli.VERB` has a function `command`."""

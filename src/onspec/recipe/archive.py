@@ -16,7 +16,9 @@ from collections.abc import Mapping
 from onspec.domain import IntegrityError, RecipeError
 
 RECIPE, MODEL, SPLIT, SUMS, SIGNATURE = "recipe.json", "model.onnx", "split.csv", "SHA256SUMS", "signature"
+APPROVAL = "approval.json"
 GOLDEN, EXPECTED = "golden/", "golden/expected.json"
+TAUGHT = "part/taught.png"
 REQUIRED = (RECIPE, MODEL, SUMS)
 
 GOLDEN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]{0,199}")
@@ -70,6 +72,12 @@ def sums(members: Members) -> bytes:
     return "".join(lines).encode()
 
 
+def content_digest(members: Members) -> str:
+    """`sha256:HEX` of what was tested: of the lines of SHA256SUMS, but that of the approval, which may change after."""
+    content = sums({name: data for name, data in members.items() if name != APPROVAL})
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
 def take_apart(data: bytes, name: str) -> dict[str, bytes]:
     """The members of a recipe file, after checking that it is exactly as it was packed.
 
@@ -115,17 +123,17 @@ def _refuse_strange(infos: list[zipfile.ZipInfo], name: str) -> None:
         seen.add(info.filename)
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
             raise IntegrityError(f"{name}: {info.filename} is compressed, so the file was written anew; {_AGAIN}")
-        if info.filename in (RECIPE, EXPECTED, SUMS, SIGNATURE) and info.file_size > _MAX_TEXT:
+        if info.filename in (RECIPE, EXPECTED, APPROVAL, SUMS, SIGNATURE) and info.file_size > _MAX_TEXT:
             raise RecipeError(f"{name}: {info.filename} has {info.file_size} bytes; at most {_MAX_TEXT} are allowed")
 
 
 def _known(member: str) -> bool:
-    if member in (RECIPE, MODEL, SPLIT, SUMS, SIGNATURE, EXPECTED):
+    if member in (RECIPE, MODEL, SPLIT, APPROVAL, SUMS, SIGNATURE, EXPECTED, TAUGHT):
         return True
     return member.startswith(GOLDEN) and GOLDEN_NAME.fullmatch(member.removeprefix(GOLDEN)) is not None
 
 
 def _order(member: str) -> tuple[int, str]:
     """What a person wants to see first comes first; proofs come last."""
-    first = {RECIPE: 0, MODEL: 1, SPLIT: 2, SUMS: 8, SIGNATURE: 9}
+    first = {RECIPE: 0, MODEL: 1, SPLIT: 2, TAUGHT: 4, APPROVAL: 7, SUMS: 8, SIGNATURE: 9}
     return first.get(member, 5), member

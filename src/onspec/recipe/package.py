@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from onspec.domain import Verdict
 from onspec.domain.verdict import ClassScores
+from onspec.recipe.approval import Approval, State
 from onspec.recipe.schema import Recipe
 
 TOLERANCE = 1e-3
@@ -41,6 +42,9 @@ class Package:
             `imaging.preparation.Infer`.
         digest: sha256, in hex, of the whole recipe file (of the file it would be, for a draft).
         split_csv: which part was used for what, where it is known.
+        taught: the image that the part is located against, PNG, pixels as they are after reading; see `recipe.taught`.
+        content: `sha256:HEX` of what decides and was tested: of the whole but approval and signature.
+        approval: of exactly this content; `None` for a draft.
         signed: whether the file carries a signature; it was checked only if a public key was given.
     """
 
@@ -49,7 +53,15 @@ class Package:
     golden: tuple[Golden, ...] = ()
     digest: str = ""
     split_csv: bytes | None = None
+    taught: bytes | None = None
     signed: bool = False
+    content: str = ""
+    approval: Approval | None = None
+
+    @property
+    def state(self) -> State:
+        """How far it has come; a draft as long as nobody said more."""
+        return State.DRAFT if self.approval is None else self.approval.state
 
     @property
     def identity(self) -> str:

@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from onspec.domain import IntegrityError, RecipeError
 from onspec.recipe import archive, signature
+from onspec.recipe.approval import State, read_approval
 from onspec.recipe.package import Expected, Golden, Package
 from onspec.recipe.schema import SCHEMA_VERSION, Recipe
 
@@ -28,7 +29,7 @@ def open_package(path: Path, *, public_key: Path | None = None) -> Package:
         if public_key is not None:
             raise IntegrityError(f"{path}: the draft of a run is never signed; pack it with onspec pack --sign KEY")
         return _package(_draft_members(path), str(path))
-    data = _read(path)
+    data = read_file(path)
     members = archive.take_apart(data, str(path))
     if archive.SIGNATURE in members:
         signature.decode(members[archive.SIGNATURE], str(path))
@@ -38,18 +39,26 @@ def open_package(path: Path, *, public_key: Path | None = None) -> Package:
 
 
 def members_of(package: Package) -> dict[str, bytes]:
-    """What goes into the file of a package, but for SHA256SUMS and signature."""
+    """What goes into the file of a package, but for SHA256SUMS and signature.
+
+    An approval of another content, as of before a change, is left out.
+    """
     members = {archive.RECIPE: (package.recipe.to_json() + "\n").encode(), archive.MODEL: package.model}
     if package.split_csv is not None:
         members[archive.SPLIT] = package.split_csv
+    if package.taught is not None:
+        members[archive.TAUGHT] = package.taught
     members |= {archive.GOLDEN + golden.name: golden.data for golden in package.golden}
     known = {golden.name: golden.expected for golden in package.golden if golden.expected is not None}
     if known:
         members[archive.EXPECTED] = _EXPECTED.dump_json(known, indent=1) + b"\n"
+    if package.approval is not None and package.approval.content == archive.content_digest(members):
+        members[archive.APPROVAL] = package.approval.to_json().encode()
     return members
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The bytes of a file of a recipe; raises RecipeError where there are none, or too many."""
     try:
         size = path.stat().st_size
         if size > archive.MAX_FILE:
@@ -69,17 +78,22 @@ def _draft_members(run: Path) -> dict[str, bytes]:
         )
     files = [run / name for name in (archive.RECIPE, archive.MODEL, archive.SPLIT)]
     files += sorted((run / archive.GOLDEN).glob("*"))
-    return {file.relative_to(run).as_posix(): _read(file) for file in files if file.is_file()}
+    return {file.relative_to(run).as_posix(): read_file(file) for file in files if file.is_file()}
 
 
 def _package(members: Mapping[str, bytes], name: str, digest: str | None = None) -> Package:
+    content = archive.content_digest(members)
+    approval = members.get(archive.APPROVAL)
     package = Package(
         recipe=_recipe(members[archive.RECIPE], name),
         model=members[archive.MODEL],
         golden=_golden(members, name),
         digest=digest or "",
         split_csv=members.get(archive.SPLIT),
+        taught=members.get(archive.TAUGHT),
         signed=archive.SIGNATURE in members,
+        content=content,
+        approval=None if approval is None else read_approval(approval, content, name),
     )
     if digest is not None:
         return package
@@ -87,8 +101,11 @@ def _package(members: Mapping[str, bytes], name: str, digest: str | None = None)
 
 
 def with_digest(package: Package) -> Package:
-    """The package with the digest of the unsigned file that it would be."""
-    return replace(package, digest=hashlib.sha256(archive.build(members_of(package))).hexdigest(), signed=False)
+    """The package with the digests of the unsigned file that it would be; without an approval of another content."""
+    members = members_of(package)
+    digest, content = hashlib.sha256(archive.build(members)).hexdigest(), archive.content_digest(members)
+    approval = package.approval if archive.APPROVAL in members else None
+    return replace(package, digest=digest, content=content, approval=approval, signed=False)
 
 
 def _recipe(data: bytes, name: str) -> Recipe:
@@ -127,3 +144,17 @@ def _first(error: ValidationError) -> str:
     detail = error.errors()[0]
     where = ".".join(str(key) for key in detail["loc"])
     return f"{where}: {detail['msg']}" if where else str(detail["msg"])
+
+
+def require_released(package: Package) -> None:
+    """Refuse what is not released for production. Whether it is signed, `open_package` checks with a public key.
+
+    Raises:
+        RecipeError: a draft, or only tested.
+    """
+    if package.state is State.RELEASED:
+        return
+    raise RecipeError(
+        f"{package.identity}: its state is {package.state}; production takes released recipes only: test it with "
+        "onspec acceptance, then onspec release"
+    )

@@ -7,8 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from onspec.decision.rules import RuleSet
 from onspec.decision.thresholds import Thresholds
 from onspec.domain import Task
+from onspec.domain.pixel_size import PixelSizeMm
 from onspec.domain.verdict import GOOD
 from onspec.imaging.preparation import InputSpec, planes_of
+from onspec.recipe.life import Change, Parent, check_life
 
 SCHEMA_VERSION = 1
 
@@ -26,6 +28,19 @@ class DataProvenance(BaseModel):
     parts: dict[str, int] = Field(description="parts by split")
 
 
+class QuantizedProvenance(BaseModel):
+    """What a recipe of lower precision was made of, and what showed that it judges alike."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    precision: str = Field(description="of the network's numbers, as `int8`")
+    parent: str = Field(description="NAME@sha256:HEX of the recipe that it is the lower precision of")
+    calibration: int = Field(ge=0, description="training images that the ranges of numbers were taken from")
+    compared: int = Field(ge=1, description="held-out images that both judged alike")
+    engines: tuple[str, ...] = Field(description="on which they were compared")
+    figures: dict[str, float | None] = Field(default_factory=dict, description="average precision of both")
+
+
 class Provenance(BaseModel):
     """Where a recipe comes from. Times are UTC in ISO 8601."""
 
@@ -37,6 +52,7 @@ class Provenance(BaseModel):
     training: dict[str, Any] = Field(default_factory=dict, description="network, budget, seed, steps, best epoch …")
     metrics: dict[str, Any] = Field(default_factory=dict, description="validation figures at the chosen thresholds")
     versions: dict[str, str] = Field(default_factory=dict, description="of the libraries that made it")
+    quantized: QuantizedProvenance | None = None
 
 
 class Recipe(BaseModel):
@@ -50,13 +66,14 @@ class Recipe(BaseModel):
 
     schema_version: Literal[1] = 1
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    version: int = Field(1, ge=1, description="counts up by one from the parent's")
+    parent: Parent | None = None
+    changes: tuple[Change, ...] = Field((), description="since the first version, oldest first")
     task: Task = Task.SEGMENT
     classes: tuple[str, ...] = ("defect",)
     separate: bool = False
     input: InputSpec
-    pixel_size_mm: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="side of an original pixel on the part"
-    )
+    pixel_size_mm: PixelSizeMm | None = Field(None, description="sides of an original pixel on the part")
     thresholds: Thresholds = Thresholds()
     rules: RuleSet = RuleSet()
     provenance: Provenance
@@ -65,13 +82,14 @@ class Recipe(BaseModel):
     def _complete(self) -> Self:
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes must be named once each; got {list(self.classes)}")
+        check_life(self.version, self.parent, self.changes)
         self._check_task()
         if self.rules.needs_pixel_size and self.pixel_size_mm is None:
             raise ValueError("the rules have limits in mm; give the recipe a pixel size (pixel_size_mm)")
-        for rule in self.rules.rules:
-            if rule.when.cls is not None and rule.when.cls not in self.classes:
+        for cls, rule in self.rules.classes():
+            if cls not in self.classes:
                 raise ValueError(
-                    f"rule {rule.name} is about class {rule.when.cls!r}, which this recipe does not have, so it would "
+                    f"rule {rule} is about class {cls!r}, which this recipe does not have, so it would "
                     f"never fire; classes: {', '.join(self.classes)}"
                 )
         return self

@@ -1,13 +1,14 @@
-"""A Package → an `.onspec` file."""
+"""A Package → an `.onspec` file, and a recipe file → the same one with one more step of its approval."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from onspec.domain import RecipeError
+from onspec.domain import IntegrityError, RecipeError, UsageError
 from onspec.imaging.writing import write_bytes
 from onspec.recipe import archive, signature
+from onspec.recipe.approval import Approval, Step
 from onspec.recipe.package import Package
-from onspec.recipe.reading import members_of
+from onspec.recipe.reading import members_of, open_package, read_file
 
 
 def pack(package: Package, out: Path, *, signing_key: Path | None = None) -> None:
@@ -22,9 +23,38 @@ def pack(package: Package, out: Path, *, signing_key: Path | None = None) -> Non
         if golden.expected is None:
             raise RecipeError(f"golden sample {golden.name} has no expected result yet; pack with onspec pack")
         check_name(golden.name)
-    members = members_of(replace(package, signed=False))
+    _write(out, members_of(replace(package, signed=False)), signing_key)
+
+
+def approve(recipe: Path, step: Step, out: Path, *, signing_key: Path | None = None) -> None:
+    """Write the recipe file again, its members untouched but for the approval, which has one more step.
+
+    Raises:
+        RecipeError: no recipe file, or a draft that is not packed.
+        UsageError: a step that does not follow, a signed recipe whose signature would be lost, or what cannot be
+            written.
+        MissingExtraError: signing without the extra `sign`.
+    """
+    package = open_package(recipe)
+    if recipe.is_dir():
+        raise RecipeError(f"{recipe}: the draft of a run can still change, so nobody can approve it; pack it first")
+    if package.signed and signing_key is None:
+        raise UsageError(
+            f"{recipe} is signed, and its signature does not cover a new state; sign that, too, with --sign KEY"
+        )
+    data = read_file(recipe)
+    members = archive.take_apart(data, str(recipe))
+    if archive.content_digest(members) != package.content:
+        raise IntegrityError(f"{recipe}: changed while it was read; try again")
+    before = package.approval or Approval(content=package.content)
+    members[archive.APPROVAL] = before.raised(step).to_json().encode()
+    members.pop(archive.SIGNATURE, None)
+    _write(out, members, signing_key)
+
+
+def _write(out: Path, members: dict[str, bytes], signing_key: Path | None) -> None:
     if signing_key is not None:
-        members[archive.SIGNATURE] = signature.sign(archive.sums(members), signing_key)
+        members = {**members, archive.SIGNATURE: signature.sign(archive.sums(members), signing_key)}
     write_bytes(out, archive.build(members))
 
 

@@ -37,6 +37,9 @@ def run_golden(inspector: Inspector, golden: Sequence[Golden]) -> list[GoldenOut
 def record_golden(inspector: Inspector, golden: Sequence[Golden]) -> tuple[Golden, ...]:
     """The golden samples with what they give now as their known results.
 
+    One that is known and comes again within its tolerance keeps its record, so that packing a recipe anew, to sign it
+    or on another machine, makes no other recipe of it.
+
     Raises:
         RecipeError: one of them cannot be judged.
     """
@@ -45,6 +48,9 @@ def record_golden(inspector: Inspector, golden: Sequence[Golden]) -> tuple[Golde
         got = outcome.inspection
         if got.verdict is Verdict.ERROR or got.score is None:
             raise RecipeError(f"golden sample {sample.name} cannot be judged: {got.error}")
+        if sample.expected is not None and outcome.ok:
+            recorded.append(sample)
+            continue
         of_several = got.class_scores if len(got.class_scores) > 1 else {}  # of one class it is the score
         expected = Expected(verdict=got.verdict, score=got.score, class_scores=of_several)
         recorded.append(replace(sample, expected=expected))

@@ -25,6 +25,7 @@ from onspec.imaging.camera import Camera
 from onspec.imaging.preparation import predict
 from onspec.imaging.reading import Image, read_bytes, read_image
 from onspec.recipe.draft import write_draft
+from onspec.recipe.golden_choice import Candidate, choose_golden
 from onspec.recipe.schema import DataProvenance, Provenance, Recipe
 from onspec.training.allocator import keep_freed_memory
 from onspec.training.checkpoint import NAME as CHECKPOINT
@@ -42,8 +43,6 @@ from onspec.training.survey import survey
 from onspec.training.synthetic import Synthesiser
 from onspec.training.synthetic_parts import synthetic_copies
 from onspec.training.validation import SHARPNESS, WINDOWS, torch_infer
-
-_GOLDEN_EACH = 2
 
 _PIECE = 1024
 """px of a side of each that are taken."""
@@ -134,7 +133,7 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
     chooser = _observed(outcome, plan, parts[Split.VAL])
     recipe = _recipe(dataset, assignment, settings, plan, outcome, chooser)
     model = to_onnx(outcome.network, objective_of(plan), plan.input.channels, plan.input.stride)
-    write_draft(run, recipe, model, _golden(parts[Split.VAL]))
+    write_draft(run, recipe, model, _golden(parts[Split.VAL], chooser, recipe))
     return recipe
 
 
@@ -292,12 +291,19 @@ def _name(root: Path) -> str:
     return kept.strip(".-_")[:100] or "recipe"
 
 
-def _golden(samples: Sequence[Sample]) -> list[tuple[str, bytes]]:
-    """A few held-out images of either truth, as files, spread over the split."""
-    chosen = []
-    for defective in (False, True):
-        of_kind = [s for s in samples if s.defective is defective]
-        for i in range(min(_GOLDEN_EACH, len(of_kind))):
-            sample = of_kind[i * len(of_kind) // _GOLDEN_EACH]
-            chosen.append((f"{sample.truth}-{i + 1}{sample.image.suffix.lower()}", read_bytes(sample.image)))
-    return chosen
+def _golden(samples: Sequence[Sample], chooser: Chooser, recipe: Recipe) -> list[tuple[str, bytes]]:
+    """Held-out images that show at once that something is wrong, as files; see `golden_choice`."""
+    candidates = [
+        Candidate(
+            sample.name,
+            sample.part,
+            sample.defective,
+            scores.image,
+            sample.image.stat().st_size,
+            sample.cls or next(iter(sorted({a.cls for a in sample.annotations})), None),
+            scores.classes,
+        )
+        for sample, scores in zip(samples, chooser.scores(recipe.thresholds), strict=True)
+    ]
+    files = {sample.name: sample.image for sample in samples}
+    return [(name, read_bytes(files[it.name])) for name, it in choose_golden(candidates, recipe.thresholds)]

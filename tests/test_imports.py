@@ -31,6 +31,8 @@ ALLOWED: dict[str, set[str]] = {
 """Package → packages of onspec that it may import; `cli` may import anything and nobody imports it."""
 
 TORCH_FREE = set(ALLOWED) - {"training"}
+TORCH_ENGINE = {"runtime/torch_engine.py", "runtime/torch_graph.py"}
+"""The one engine that is torch; its files are imported when it is asked for, and by nothing else."""
 TORCH = {"torch", "lightning", "lightning_fabric", "torchvision"}
 
 
@@ -84,12 +86,25 @@ def test_imports_follow_the_table(package: str) -> None:
 
 
 @pytest.mark.parametrize("package", [p for p in PACKAGES if p in TORCH_FREE])
-def test_torch_lives_in_training_only(package: str) -> None:
+def test_torch_lives_in_training_and_in_its_own_engine(package: str) -> None:
     wrong = {
         f"{file.relative_to(SOURCE)} imports {module}"
         for file in files_of(package)
         for module in imports_of(file)
-        if module.split(".")[0] in TORCH
+        if module.split(".")[0] in TORCH and file.relative_to(SOURCE).as_posix() not in TORCH_ENGINE
+    }
+    assert not wrong
+
+
+def test_nothing_but_the_table_of_engines_leads_to_torch() -> None:
+    """Of the engine's two files, one is imported by name when it is asked for, the other by it."""
+    names = {"onspec." + file.removesuffix(".py").replace("/", ".") for file in TORCH_ENGINE}
+    wrong = {
+        f"{file.relative_to(SOURCE)} imports {module}"
+        for file in SOURCE.rglob("*.py")
+        if file.relative_to(SOURCE).as_posix() not in TORCH_ENGINE
+        for module in imports_of(file)
+        if any(module == name or module.startswith(name + ".") for name in names)
     }
     assert not wrong
 

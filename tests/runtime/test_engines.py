@@ -1,8 +1,11 @@
 """The table of engines, and the contract that each of its members keeps."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import distributions
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from onnx import TensorProto, helper
 
 from onspec.domain import EngineError, MissingExtraError
 from onspec.runtime import engines
-from onspec.runtime.engines import ENGINES, EngineEntry, open_engine
+from onspec.runtime.engines import ENGINES, EngineEntry, obstacle, open_engine
 
 MakeModel = Callable[..., bytes]
 
@@ -25,7 +28,15 @@ def model_with(inputs: list[tuple[str, int, list[object]]], outputs: list[tuple[
     )
 
 
-@pytest.mark.parametrize("name", ENGINES)
+READY = [name for name in ENGINES if obstacle(name) is None]
+"""The engines that run on this machine. With the extras of the tests installed, those of the CPU always do."""
+
+
+def test_every_engine_of_the_cpu_is_put_to_the_test() -> None:
+    assert {"onnxruntime", "openvino", "torch"} <= set(READY)
+
+
+@pytest.mark.parametrize("name", READY)
 class TestEveryEngine:
     """What an engine must do, whichever it is."""
 
@@ -69,7 +80,11 @@ class TestEveryEngine:
         [
             ([("x", TensorProto.FLOAT, [1, 1, 8, 8])], [("scores", TensorProto.FLOAT, [1, 1, 8, 8])], "'image'"),
             ([("image", TensorProto.FLOAT, [1, 1, 8, 8])], [("y", TensorProto.FLOAT, [1, 1, 8, 8])], "'scores'"),
-            ([("image", TensorProto.DOUBLE, [1, 1, 8, 8])], [("scores", TensorProto.DOUBLE, [1, 1, 8, 8])], "double"),
+            (
+                [("image", TensorProto.DOUBLE, [1, 1, 8, 8])],
+                [("scores", TensorProto.DOUBLE, [1, 1, 8, 8])],
+                "double|f64",
+            ),
             ([("image", TensorProto.FLOAT, [1, 64])], [("scores", TensorProto.FLOAT, [1, 64])], "4 dimensions"),
             (
                 [("image", TensorProto.FLOAT, [1, 1, 8, 8])],
@@ -116,15 +131,112 @@ def test_an_engine_that_is_not_installed_names_its_extra(
         open_engine("onnxruntime", make_model())
 
 
-def test_telemetry_is_off_before_the_import() -> None:
+def test_engines_that_do_not_run_here_say_what_to_do(make_model: MakeModel) -> None:
+    """On a machine without a GPU, those of a GPU."""
+    for name in set(ENGINES) - set(READY):
+        with pytest.raises((EngineError, MissingExtraError), match=r"pip install|nvidia-smi") as refused:
+            open_engine(name, make_model())
+        assert str(refused.value) == str(obstacle(name))
+
+
+@pytest.mark.parametrize(("name", "package", "extra"), [
+    ("openvino", "openvino", "openvino"), ("openvino", "onnx", "openvino"), ("torch", "torch", "train"),
+    ("tensorrt", "tensorrt_rtx", "tensorrt"),
+])  # fmt: skip
+def test_a_missing_package_is_named_by_its_extra(
+    name: str, package: str, extra: str, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=rf"pip install 'onspec\[{extra}\]'"):
+        open_engine(name, make_model())
+
+
+NETWORKS = ["deck", "lite", "lite, learned before", "classes and cores", "boxes", "evidence", "weimer"]
+
+
+@pytest.mark.parametrize("name", [name for name in READY if name != "onnxruntime"])
+@pytest.mark.parametrize("which", NETWORKS)
+def test_every_engine_computes_what_the_reference_computes(
+    name: str, which: str, make_exported: Callable[[str], bytes]
+) -> None:
+    """Also at the tenth size, when OpenVINO has its fill of programs for one size."""
+    model = make_exported(which)
+    reference, engine = open_engine("onnxruntime", model, 1), open_engine(name, model, 1)
+    sides = range(1, 11) if which == "lite" else (2,)
+    for side in sides:
+        batch = np.random.default_rng(side).uniform(-1, 1, (2, 1, 32, 32 * side)).astype(np.float32)
+        expected = reference.infer(batch)
+        apart = np.abs(engine.infer(batch) - expected) / np.maximum(1.0, np.abs(expected))
+        assert apart.max() < 1e-5
+
+
+def test_a_result_stays_what_it_was(make_model: MakeModel) -> None:
+    """Engines reuse their memory; what they gave must not change with the next image."""
+    for name in READY:
+        engine = open_engine(name, make_model(), threads=1)
+        first = engine.infer(np.zeros((1, 1, 16, 16), np.float32))
+        engine.infer(np.ones((1, 1, 16, 16), np.float32))
+        assert np.allclose(first, 0.5), name
+
+
+def test_torch_refuses_an_operator_that_it_does_not_know() -> None:
+    nodes = [helper.make_node("Sin", ["image"], ["scores"])]
+    value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 1, 8, 8]) for n in ("image", "scores")]
+    model = helper.make_model(helper.make_graph(nodes, "g", value[:1], value[1:]), ir_version=8)
+    with pytest.raises(EngineError, match=r"the operator Sin, which is not translated; .* choose --engine onnxruntime"):
+        open_engine("torch", bytes(model.SerializeToString()))
+
+
+SILENT = """
+import os, socket, sys
+reached = []
+sys.addaudithook(lambda event, args: reached.append((event, str(args))) if event.startswith("socket.") else None)
+import numpy as np
+from pathlib import Path
+from onspec.runtime.engines import open_engine
+for name in sys.argv[2:]:
+    engine = open_engine(name, Path(sys.argv[1]).read_bytes(), 1)
+    engine.infer(np.zeros((1, 1, 32, 32), np.float32))
+    engine.close()
+handles = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+links = [os.readlink(handle) for handle in handles if os.path.islink(handle)]
+assert not reached, reached
+assert not [link for link in links if link.startswith("socket:")], links
+assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+assert sys.modules.get("openvino_telemetry") is None
+"""
+
+
+def test_no_engine_talks_to_anyone_or_writes_anything(make_model: MakeModel, tmp_path: Path) -> None:
+    """In a fresh process: no socket is made, and nothing is left in the home folder or in that of temporary files."""
+    home, model = tmp_path / "home", tmp_path / "model.onnx"
+    home.mkdir()
+    model.write_bytes(make_model())
+    environment = {k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY", "CI", "XDG_CACHE_HOME")}
+    environment |= {"HOME": str(home), "TMPDIR": str(home), "ONSPEC_CACHE": str(home / "onspec")}
+    done = subprocess.run(
+        [sys.executable, "-c", SILENT, str(model), *READY],
+        capture_output=True, text=True, timeout=120, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not list(home.rglob("*"))
+
+
+def test_openvino_would_talk_if_it_were_let(tmp_path: Path) -> None:
+    """What the test above keeps away is there: the import itself sends, unless its telemetry is absent."""
+    if not list(distributions(name="openvino-telemetry")):
+        pytest.skip("openvino is installed without its telemetry")
     code = (
-        "import os, sys\n"
-        "os.environ.pop('ORT_DISABLE_TELEMETRY', None)\n"
-        "from onspec.runtime.onnxruntime_engine import open_model\n"
-        "assert 'onnxruntime' not in sys.modules\n"
-        "try: open_model(b'', 1)\n"
-        "except Exception: pass\n"
-        "assert 'onnxruntime' in sys.modules and os.environ['ORT_DISABLE_TELEMETRY'] == '1'"
+        "import sys, types\n"
+        "fake, sent = types.ModuleType('openvino_telemetry'), []\n"
+        "fake.Telemetry = type('Telemetry', (), {'__init__': lambda s, **k: None, "
+        "'send_event': lambda s, *a, **k: sent.append(a)})\n"
+        "backend = types.ModuleType('openvino_telemetry.backend'); backend.backend_ga4 = None\n"
+        "sys.modules.update({'openvino_telemetry': fake, 'openvino_telemetry.backend': backend})\n"
+        "import openvino\n"
+        "assert sent, 'nothing was sent'"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr

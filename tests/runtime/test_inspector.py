@@ -20,6 +20,7 @@ from onspec.imaging.preparation import Extent, InputSpec
 from onspec.imaging.writing import encode_image, write_image
 from onspec.recipe.package import Package
 from onspec.runtime.inspector import Inspector
+from onspec.runtime.lanes import Lanes
 
 MakePart = Callable[..., NDArray[np.uint8]]
 
@@ -48,7 +49,7 @@ class Broken:
 def broken(package: Package, output: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Inspector:
     """An inspector that started well and whose engine now gives `output`."""
     made = Inspector(package, threads=1)
-    made._engine = Broken(output)
+    made.lanes = Lanes([Broken(output)])
     return made
 
 

@@ -3,12 +3,17 @@
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from onspec.domain import EngineError, MissingExtraError, Task
+from onspec.domain import EngineError, MissingExtraError, Task, UsageError
 from onspec.imaging.preparation import Extent, InputSpec
 from onspec.recipe.package import Package
+from onspec.runtime.cuda import Device, device_count
+from onspec.runtime.engines import open_engine
+from onspec.runtime.precision import to_fp16
+from onspec.runtime.tensorrt_engine import ahead_of_time, cache_name, shapes_around
 from onspec.runtime.tensorrt_export import build_engine, profile_shapes
 
 
@@ -68,3 +73,51 @@ def test_without_the_package_the_install_line_is_said(tiny_package: Package, mon
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'onspec\[tensorrt\]'"):
         build_engine(tiny_package)
+
+
+class TestTheEngine:
+    """What of the engine `tensorrt` can be told without a GPU: how it is built, kept and refused."""
+
+    SHAPES = shapes_around((1, 1, 64, 96))
+
+    def test_it_says_what_it_needs(self, tiny_package: Package) -> None:
+        if device_count():
+            pytest.skip("there is a GPU")
+        with pytest.raises(EngineError, match=r"needs an NVIDIA GPU.*nvidia-smi.*onspec export --to tensorrt"):
+            open_engine("tensorrt", tiny_package.model)
+        with pytest.raises(EngineError, match="no NVIDIA GPU is seen here"):
+            Device()
+
+    def test_sizes_around_an_input(self) -> None:
+        assert self.SHAPES == ((1, 1, 32, 32), (1, 1, 64, 96), (8, 1, 2048, 2048))
+        assert shapes_around((9, 3, 16, 4096)) == ((1, 3, 16, 32), (9, 3, 16, 4096), (9, 3, 2048, 4096))
+
+    def test_it_is_built_once(self, tiny_package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("tensorrt_rtx", reason="the extra 'tensorrt' is not installed")
+        monkeypatch.setenv("ONSPEC_CACHE", str(tmp_path))
+        first = ahead_of_time(tiny_package.model, self.SHAPES, 89)
+        (kept,) = (tmp_path / "tensorrt-rtx").iterdir()
+        assert kept.read_bytes() == first
+        kept.write_bytes(b"the kept one")
+        assert ahead_of_time(tiny_package.model, self.SHAPES, 89) == b"the kept one"
+        assert ahead_of_time(tiny_package.model, self.SHAPES, 86) != b"the kept one"
+
+    def test_its_name_in_the_cache_differs_where_anything_does(self) -> None:
+        names = {
+            cache_name(b"a", self.SHAPES, "1.0"), cache_name(b"b", self.SHAPES, "1.0"),
+            cache_name(b"a", self.SHAPES, "1.1"), cache_name(b"a", self.SHAPES, "1.0", "driver 2"),
+            cache_name(b"a", shapes_around((1, 1, 64, 64)), "1.0"),
+        }  # fmt: skip
+        assert len(names) == 5
+        assert cache_name(b"a", self.SHAPES, "1.0") in names
+
+    def test_a_named_gpu(self, tiny_package: Package) -> None:
+        pytest.importorskip("tensorrt_rtx", reason="the extra 'tensorrt' is not installed")
+        assert b"vtrt" in build_engine(tiny_package, targets=["sm86", "sm89"])[:16]
+        with pytest.raises(UsageError, match="no engine for 'sm90'; choose among sm75"):
+            build_engine(tiny_package, targets=["sm90"])
+
+    def test_a_network_in_half_precision(self, tiny_package: Package) -> None:
+        pytest.importorskip("tensorrt_rtx", reason="the extra 'tensorrt' is not installed")
+        lowered = replace(tiny_package, model=to_fp16(tiny_package.model, []))
+        assert b"vtrt" in build_engine(lowered)[:16]

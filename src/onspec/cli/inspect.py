@@ -3,8 +3,9 @@
 import re
 import sys
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Self, TextIO
@@ -12,11 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Self, TextIO
 import typer
 
 if TYPE_CHECKING:
-    from onspec.domain import Verdict
+    from onspec.domain import ScoreMap, Verdict
+    from onspec.imaging.reading import Image
     from onspec.runtime.inspector import Inspector, Result
     from onspec.runtime.sources import Source
 
     Judged = Generator[tuple[Source, Result], None, None]
+
+_WRITERS = 2
+"""Threads that write pictures: packing a PNG takes several times as long as unpacking one."""
 
 
 def command(
@@ -41,23 +46,32 @@ def command(
     from onspec.cli.progress import talk
     from onspec.domain import Verdict
     from onspec.recipe.reading import open_package
+    from onspec.runtime.choosing import resolve
     from onspec.runtime.inspector import Inspector
+    from onspec.runtime.lanes import plan_lanes
     from onspec.runtime.sources import find_sources, stdin_sources
 
     found, from_stdin = find_sources(paths)
     counts: Counter[Verdict] = Counter()
     with ExitStack() as stack:
-        inspector = stack.enter_context(closing(Inspector(open_package(recipe), engine)))
+        package = open_package(recipe)
+        if not from_stdin:  # who hands over names one by one waits for each answer
+            engine = resolve(engine, package, None, len(found), talk)
+        plan = plan_lanes(engine, None if from_stdin else len(found), package.recipe.input)
+        inspector = stack.enter_context(closing(Inspector(package, engine, plan.threads, plan.lanes)))
         lines = stack.enter_context(_Lines(jsonl))
-        pictures = _Pictures(maps, overlays)
+        pictures = stack.enter_context(_Pictures(maps, overlays))
         sources = chain(found, stdin_sources() if from_stdin else ())
         results = stack.enter_context(closing(_judged(inspector, sources, workers)))
         stack.callback(lambda: talk(_summary(counts)))  # also after Ctrl-C
         bar = (lines.apart or not sys.stdout.isatty()) and not from_stdin
-        for source, result in _with_bar(results, len(found), shown=bar):
+        advance = stack.enter_context(_bar(len(found), shown=bar))
+        for source, result in results:
             lines.write(result.inspection.to_json())
             counts[result.inspection.verdict] += 1
             pictures.write(source, result)
+            advance()
+            del result  # its image and maps, which nobody needs while the next one is waited for
     not_ok = counts.total() - counts[Verdict.OK]
     return 1 if counts[Verdict.ERROR] or (fail_on_ng and not_ok) else 0
 
@@ -72,16 +86,23 @@ def _judged(inspector: "Inspector", sources: "Iterable[Source]", workers: int) -
             yield source.path
 
     with closing(inspector.inspect_files(paths(), workers)) as results:
-        for result in results:
+        while (result := next(results, None)) is not None:
             yield under_way.popleft(), result
+            del result
 
 
-def _with_bar(results: "Judged", total: int, shown: bool) -> "Iterable[tuple[Source, Result]]":
+@contextmanager
+def _bar(total: int, shown: bool) -> "Generator[Callable[[], None], None, None]":
+    """A bar on a terminal, with what advances it by one; nothing, and nothing loaded for it, anywhere else."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda: None
+        return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    console = Console(stderr=True)
-    return track(results, "inspecting", total, console=console, disable=not (shown and console.is_terminal))
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("inspecting", total=total)
+        yield lambda: progress.advance(task)
 
 
 def _summary(counts: "Counter[Verdict]") -> str:
@@ -123,30 +144,67 @@ class _Lines:
 
 
 class _Pictures:
-    """Score maps and overlays under their folders."""
+    """Score maps and overlays under their folders, made and written beside the judging of the next images."""
 
     def __init__(self, maps: Path | None, overlays: Path | None) -> None:
         from onspec.runtime.sources import OutputNames
 
         self._maps, self._overlays = maps, overlays
         self._names = OutputNames()
+        self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="onspec-write")
+        self._under_way: deque[Future[None]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for those under way: their lines are written, so they are kept after Ctrl-C, too."""
+        self._pool.shutdown()
+        if kind is None:
+            self._settle(0)
 
     def write(self, source: "Source", result: "Result") -> None:
-        """Write what was asked for; an ERROR has no map and no overlay."""
+        """Have written what was asked for; an ERROR has no map and no overlay. Waits while many are under way.
+
+        Raises:
+            UsageError: one of these or of earlier ones could not be written.
+        """
         if result.prediction is None or result.image is None or (self._maps is None and self._overlays is None):
             return
-        from onspec.imaging.overlays import PREDICTION, outline_polygons, to_display
-        from onspec.imaging.writing import write_image, write_map
-
         stem = self._names.stem(source)
         if self._maps is not None:
             for score_map in result.maps:
                 cls = "" if len(result.maps) == 1 else "." + re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", score_map.cls)
-                write_map(self._maps / f"{stem}{cls}.png", score_map)
+                self._start(_write_map, self._maps / f"{stem}{cls}.png", score_map)
         if self._overlays is not None:
-            picture = to_display(result.image)
-            outline_polygons(picture, [defect.polygon for defect in result.inspection.defects], PREDICTION)
-            write_image(self._overlays / f"{stem}.png", picture)
+            polygons = [defect.polygon for defect in result.inspection.defects]
+            self._start(_write_overlay, self._overlays / f"{stem}.png", result.image, polygons)
+
+    def _start(self, work: "Callable[..., None]", *arguments: object) -> None:
+        self._under_way.append(self._pool.submit(work, *arguments))
+        self._settle(2 * _WRITERS)
+
+    def _settle(self, most: int) -> None:
+        """Until no more than so many are under way; raises what went wrong with the others."""
+        while len(self._under_way) > most:
+            self._under_way.popleft().result()
+
+
+def _write_map(path: Path, score_map: "ScoreMap") -> None:
+    from onspec.imaging.writing import write_map
+
+    write_map(path, score_map)
+
+
+def _write_overlay(path: Path, image: "Image", polygons: "Sequence[Sequence[tuple[int, int]]]") -> None:
+    from onspec.imaging.overlays import PREDICTION, outline_polygons, to_display
+    from onspec.imaging.writing import write_image
+
+    picture = to_display(image)
+    outline_polygons(picture, polygons, PREDICTION)
+    write_image(path, picture)
 
 
 def _open(path: Path) -> TextIO:

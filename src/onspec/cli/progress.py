@@ -6,8 +6,6 @@ from types import TracebackType
 from typing import Self
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 
 def talk(sentence: str) -> None:
@@ -19,6 +17,9 @@ class TrainingProgress:
     """A bar with loss, the task's own figure and the time left; silent where stderr is not a terminal."""
 
     def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
         self._bar = Progress(
             TextColumn("training"),
             BarColumn(),

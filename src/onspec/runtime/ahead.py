@@ -12,21 +12,26 @@ Done = TypeVar("Done")
 _POLL_S = 0.2
 
 
-def run_ahead(work: Callable[[Item], Done], items: Iterable[Item], workers: int) -> Generator[Done, None, None]:
-    """Yield `work(item)` for each item, in order; `workers` threads run at most 2 × `workers` items ahead.
+def run_ahead(
+    work: Callable[[Item], Done], items: Iterable[Item], workers: int, ahead: int | None = None
+) -> Generator[Done, None, None]:
+    """Yield `work(item)` for each item, in order; `workers` threads run at most `ahead` items ahead (2 × `workers`).
 
-    The items are taken in a thread of their own, so that a result never waits for the next item to be known. An error
-    of `work` or of `items` is raised where its result would have come. A consumer that stops early leaves no thread
-    at work but one that waits for a next item.
+    The items are taken in a thread of their own, so that a result never waits for the next item to be known, and what
+    was yielded is not held while the next result is waited for. An error of `work` or of `items` is raised where its
+    result would have come. A consumer that stops early leaves no thread at work but one that waits for a next item.
     """
-    waiting: queue.Queue[Future[Done] | None] = queue.Queue(maxsize=2 * max(1, workers))
+    waiting: queue.Queue[Future[Done] | None] = queue.Queue(maxsize=max(1, 2 * workers if ahead is None else ahead))
     stop = threading.Event()
     pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="onspec-read")
     feeder = threading.Thread(target=_feed, args=(work, items, pool, waiting, stop), daemon=True, name="onspec-feed")
     feeder.start()
     try:
         while (future := waiting.get()) is not None:
-            yield future.result()
+            done = future.result()
+            del future
+            yield done
+            del done
     finally:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)

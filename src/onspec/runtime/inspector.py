@@ -6,7 +6,6 @@ here ends as ERROR with its sentence.
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
@@ -17,11 +16,15 @@ import numpy as np
 
 from onspec.decision.judge import judge
 from onspec.domain import EngineError, Inspection, OnspecError, Prediction, ScoreMap, Task, Verdict
+from onspec.domain.placement import Placement
 from onspec.imaging.preparation import Prepared, Tensor, interpret, pad_to_stride, prepare, run, run_tiled
 from onspec.imaging.reading import Image, decode_image, read_bytes
 from onspec.recipe.package import Package
+from onspec.recipe.taught import locator_of
 from onspec.runtime.ahead import run_ahead
-from onspec.runtime.engines import open_engine
+from onspec.runtime.choosing import choose
+from onspec.runtime.engines import AUTO, Engine, open_engine
+from onspec.runtime.lanes import Lanes, images_in
 
 _log = logging.getLogger(__name__)
 
@@ -29,17 +32,23 @@ _RANGE_TOLERANCE = 1e-3
 """What a score may lie outside [0, 1] or a distance under 0 by an engine's rounding; it is clipped. More is a fault."""
 
 
+_AHEAD_BYTES = 512 << 20
+"""What images and maps may take that are judged ahead of whoever takes the results."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """One inspected image, with the image and what the model said of it for whoever draws them (`None` on ERROR).
 
     `cause` is what made it an ERROR: an `ImageError` is the image's fault, anything else is ours.
+    `placement` says where the part lies, where the recipe locates it.
     """
 
     inspection: Inspection
     image: Image | None = None
     prediction: Prediction | None = None
     cause: Exception | None = None
+    placement: Placement | None = None
 
     @property
     def maps(self) -> tuple[ScoreMap, ...]:
@@ -48,7 +57,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class _Decoded:
+class Decoded:
     """An image that was read, or the error that prevented it; `read_ms` wall time."""
 
     image: Image | None
@@ -65,21 +74,26 @@ class _Decoded:
 
 
 class Inspector:
-    """Judges images; may be called from several threads, inference runs one at a time.
+    """Judges images; may be called from several threads. As many inferences run at a time as there are lanes.
 
     Raises at construction:
         EngineError: unknown engine, or a model that does not fit its recipe.
         MissingExtraError: the engine is not installed.
+        RecipeError, RulesError: the part cannot be located by what the recipe holds of it.
     """
 
-    def __init__(self, package: Package, engine: str = "auto", threads: int | None = None) -> None:
+    def __init__(self, package: Package, engine: str = "auto", threads: int | None = None, lanes: int = 1) -> None:
+        """`threads` and `lanes` as of `lanes.Plan`."""
         self.package = package
         self.recipe = package.recipe
         self.identity = package.identity
+        self._locator = locator_of(package)
+        engine = choose(package, threads).engine if engine == AUTO else engine
         self._engine = open_engine(engine, package.model, threads)
         self.engine_name = self._engine.name
-        self._lock = threading.Lock()
         self._probe()
+        others = [open_engine(engine, package.model, threads) for _ in range(1, lanes)]
+        self.lanes = Lanes([self._engine, *others])
 
     def predict(self, image: Image, name: str = "image") -> Prediction:
         """What the model says of one image, in the image's own pixels.
@@ -94,32 +108,49 @@ class Inspector:
         """The score maps of `predict`, one a class."""
         return self.predict(image, name).maps
 
+    def locate(self, image: Image, name: str = "image") -> Placement | None:
+        """Where the part lies, `None` where the recipe's rules do not ask.
+
+        Raises:
+            PartNotFoundError: it is not there, or not where and as it may be.
+        """
+        return None if self._locator is None else self._locator.find(image, name).placement
+
     def inspect_bytes(self, data: bytes, name: str, part_id: str | None = None) -> Result:
         """Judge the bytes of an image file; never raises for the image."""
-        return self._judge(_timed(lambda: decode_image(data, name, self.recipe.input.camera)), name, part_id)
+        return self._judge(self.decode(data, name), name, part_id)
+
+    def decode(self, data: bytes, name: str) -> Decoded:
+        """The pixels of an image file, or what prevented them, for `inspect_decoded`; never raises for the image."""
+        return _timed(lambda: decode_image(data, name, self.recipe.input.camera))
+
+    def inspect_decoded(self, decoded: Decoded, name: str, part_id: str | None = None) -> Result:
+        """Judge an image that was read elsewhere, beside the model or by a camera; never raises for the image."""
+        return self._judge(decoded, name, part_id)
 
     def inspect_file(self, path: Path, part_id: str | None = None) -> Result:
         """Judge an image file; never raises for the image."""
         return self._judge(self._decode(path), str(path), part_id)
 
     def inspect_files(self, paths: Iterable[Path], workers: int = 2) -> Generator[Result, None, None]:
-        """Judge many files in order. `workers` threads read and decode a few images ahead of the model.
+        """Judge many files in order, some of them at a time: one a lane, and `workers` more that are read or decided.
 
-        `paths` may be slow or endless: each result is yielded as soon as it is there.
+        `paths` may be slow or endless: each result is yielded as soon as it is there. So few are judged ahead of the
+        consumer that their images and maps fit into some hundred MB, or there is only one.
         """
-        with closing(run_ahead(lambda path: (path, self._decode(path)), paths, workers)) as ahead:
-            for path, decoded in ahead:
-                yield self._judge(decoded, str(path), None)
+        threads = self.lanes.count + workers
+        ahead = min(2 * threads, images_in(_AHEAD_BYTES, self.recipe))
+        with closing(run_ahead(self.inspect_file, paths, min(threads, ahead), ahead)) as results:
+            yield from results
 
     def close(self) -> None:
         """Give back the engine's memory and threads."""
-        with self._lock:
-            self._engine.close()
+        self.lanes.close()
 
-    def _decode(self, path: Path) -> _Decoded:
+    def _decode(self, path: Path) -> Decoded:
         return _timed(lambda: decode_image(read_bytes(path), str(path), self.recipe.input.camera))
 
-    def _judge(self, decoded: _Decoded, name: str, part_id: str | None) -> Result:
+    def _judge(self, decoded: Decoded, name: str, part_id: str | None) -> Result:
         """The one place where whatever went wrong becomes ERROR."""
         name, ms = _printable(name), {"read": decoded.read_ms}
         try:
@@ -143,25 +174,39 @@ class Inspector:
         recipe, start = self.recipe, time.perf_counter()
         prediction = self.predict(image, name)
         ms["infer"] = _since(start)
+        placement = self._located(image, name, ms)
         start = time.perf_counter()
-        decision = judge(prediction, recipe.thresholds, recipe.rules, recipe.pixel_size_mm, recipe.task)
+        decision = judge(
+            prediction, recipe.thresholds, recipe.rules, recipe.pixel_size_mm, recipe.task, image=image,
+            placement=placement,
+        )  # fmt: skip
         ms["decide"] = _since(start)
         inspection = Inspection(
             image=name, part_id=part_id, verdict=decision.verdict, score=decision.score,
-            class_scores=decision.class_scores, cls=decision.cls, reasons=decision.reasons, defects=decision.defects,
-            size=(image.shape[1], image.shape[0]), recipe=self.identity, engine=self.engine_name, ms=ms,
+            class_scores=decision.class_scores, cls=decision.cls, reasons=decision.reasons,
+            fired=decision.fired, defects=decision.defects,
+            size=(image.shape[1], image.shape[0]), placement=None if placement is None else placement.place(),
+            recipe=self.identity, engine=self.engine_name, ms=ms,
         )  # fmt: skip
-        return Result(inspection, image, prediction)
+        return Result(inspection, image, prediction, placement=placement)
+
+    def _located(self, image: Image, name: str, ms: dict[str, float]) -> Placement | None:
+        if self._locator is None:
+            return None
+        start = time.perf_counter()
+        placement = self.locate(image, name)
+        ms["locate"] = _since(start)
+        return placement
 
     def _run(self, prepared: Prepared) -> Prediction:
         recipe = self.recipe
-        with self._lock:
-            output = run(prepared, self._infer)
+        with self.lanes.free() as engine:
+            output = run(prepared, lambda batch: self._infer(engine, batch))
         return interpret(output, prepared, recipe.classes, recipe.task, recipe.separate)
 
-    def _infer(self, batch: Tensor) -> Tensor:
-        """Run the engine and refuse whatever cannot be its answer: a fault must not be clipped into a good part."""
-        output = self._engine.infer(batch)
+    def _infer(self, engine: Engine, batch: Tensor) -> Tensor:
+        """Run an engine and refuse whatever cannot be its answer: a fault must not be clipped into a good part."""
+        output = engine.infer(batch)
         cells = [side // self.recipe.input.cell for side in batch.shape[2:]]
         expected = (batch.shape[0], self.recipe.planes, *cells)
         if output.shape != expected or output.dtype != np.float32:
@@ -180,7 +225,7 @@ class Inspector:
         sides = [max(1, round(side.min * spec.scale)) for side in (spec.height, spec.width)]
         tensor = pad_to_stride(np.zeros((spec.channels, *sides), np.float32), spec.stride)
         try:
-            run_tiled(tensor[:, : spec.tile, : spec.tile], spec, self._infer)
+            run_tiled(tensor[:, : spec.tile, : spec.tile], spec, lambda batch: self._infer(self._engine, batch))
         except EngineError as error:
             self._engine.close()
             raise EngineError(f"recipe {self.recipe.name}: {error}") from error
@@ -194,13 +239,13 @@ def _check_range(planes: Tensor, what: str, most: float) -> None:
         raise EngineError(f"the model gave {what} from {low} to {high}; allowed: {allowed}; the part was not judged")
 
 
-def _timed(decode: Callable[[], Image]) -> _Decoded:
+def _timed(decode: Callable[[], Image]) -> Decoded:
     start = time.perf_counter()
     try:
         image = decode()
     except Exception as error:  # carried to the one place that makes it an ERROR
-        return _Decoded(None, _since(start), error)
-    return _Decoded(image, _since(start))
+        return Decoded(None, _since(start), error)
+    return Decoded(image, _since(start))
 
 
 def _printable(text: str) -> str:

@@ -1,53 +1,85 @@
 """A recipe's network → a TensorRT-RTX engine, built ahead of time; no GPU is needed for it.
 
-The engine runs on NVIDIA GPUs of compute capability 8.0 (Ampere) and later, and is finished for the very GPU when it
-is first loaded there (TensorRT-RTX documentation, "CPU-Only AOT and TensorRT-RTX Engines").
+The engine runs on NVIDIA GPUs of compute capability 8.0 (Ampere) and later, or on the named ones, and is finished for
+the very GPU when it is first loaded there (TensorRT-RTX documentation, "CPU-Only AOT and TensorRT-RTX Engines").
 """
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from onspec.domain import EngineError, MissingExtraError
+from onspec.domain import EngineError, MissingExtraError, UsageError
 from onspec.imaging.preparation import Extent, InputSpec
 from onspec.recipe.package import Package
+from onspec.runtime.engines import INPUT
 
 if TYPE_CHECKING:
     import tensorrt_rtx
 
 _log = logging.getLogger(__name__)
 
-INPUT = "image"
 Shape = tuple[int, int, int, int]
 
 
-def build_engine(package: Package, max_batch: int = 8) -> bytes:
+def build_engine(package: Package, max_batch: int = 8, targets: Sequence[str] = ()) -> bytes:
     """The serialised engine for every input that the recipe allows, in batches of 1 to `max_batch`.
+
+    It runs on the GPUs named in `targets`, as `sm89`; without any, on all from `sm80` on.
 
     Raises:
         MissingExtraError: without the extra `tensorrt`.
+        UsageError: a target that TensorRT-RTX does not know.
         EngineError: TensorRT-RTX cannot read the network or build the engine.
+    """
+    return build(package.model, profile_shapes(package.recipe.input, max_batch), targets, package.recipe.name)
+
+
+def build(model: bytes, shapes: tuple[Shape, Shape, Shape], targets: Sequence[str], name: str) -> bytes:
+    """The serialised engine of an ONNX network for inputs between the first and the last of these shapes.
+
+    Raises:
+        MissingExtraError, UsageError, EngineError: see `build_engine`.
     """
     try:
         import tensorrt_rtx as trt
     except ImportError:
         raise MissingExtraError("Building a TensorRT-RTX engine", "tensorrt") from None
-    logger = _make_logger(trt)
+    logger = make_logger(trt)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse(package.model):
+    if not parser.parse(model):
         faults = "; ".join(str(parser.get_error(i).desc()) for i in range(parser.num_errors))
-        raise EngineError(f"TensorRT-RTX {trt.__version__} cannot read the network of {package.recipe.name}: {faults}")
+        raise EngineError(f"TensorRT-RTX {trt.__version__} cannot read the network of {name}: {faults}")
     config = builder.create_builder_config()
     profile = builder.create_optimization_profile()
-    profile.set_shape(INPUT, *profile_shapes(package.recipe.input, max_batch))
+    profile.set_shape(INPUT, *shapes)
     config.add_optimization_profile(profile)
+    _aim(trt, config, targets)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
-        raise EngineError(
-            f"TensorRT-RTX {trt.__version__} cannot build an engine of {package.recipe.name}: {_last_fault(logger)}"
-        )
+        raise EngineError(f"TensorRT-RTX {trt.__version__} cannot build an engine of {name}: {_last_fault(logger)}")
     return bytes(engine)
+
+
+def known_targets(trt: "type[tensorrt_rtx]") -> dict[str, object]:
+    """`sm89` and so on → what TensorRT-RTX calls it."""
+    members = trt.ComputeCapability.__members__
+    return {name.lower(): member for name, member in members.items() if name.startswith("SM")}
+
+
+def _aim(trt: "type[tensorrt_rtx]", config: "tensorrt_rtx.IBuilderConfig", targets: Sequence[str]) -> None:
+    known = known_targets(trt)
+    unknown = [target for target in targets if target not in known]
+    if unknown:
+        raise UsageError(
+            f"TensorRT-RTX {trt.__version__} builds no engine for {unknown[0]!r}; choose among {', '.join(known)} "
+            "(the GPU's compute capability: sm89 is 8.9)"
+        )
+    if targets:
+        config.num_compute_capabilities = len(targets)
+    for place, target in enumerate(targets):
+        config.set_compute_capability(known[target], place)
 
 
 def profile_shapes(spec: InputSpec, max_batch: int) -> tuple[Shape, Shape, Shape]:
@@ -74,7 +106,7 @@ def _between(low: int, high: int, spec: InputSpec) -> int:
     return (low + high) // 2 // spec.stride * spec.stride if high - low >= 2 * spec.stride else high
 
 
-def _make_logger(trt: "type[tensorrt_rtx]") -> "tensorrt_rtx.ILogger":
+def make_logger(trt: "type[tensorrt_rtx]") -> "tensorrt_rtx.ILogger":
     """TensorRT's messages into Python's log, where `--debug` shows them, instead of to stdout."""
 
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]

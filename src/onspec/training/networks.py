@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -157,7 +158,24 @@ class UNetLite(Network):
                 coarse.insert(0, self.coarse[i - 1](x))
         if self.cell > 1:
             return [self.head(x)]
-        return [F.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False), *coarse]
+        return [_enlarged(self.head(x)), *coarse]
+
+
+def _enlarged(logits: Tensor) -> Tensor:
+    """Twice the size, bilinear.
+
+    It is exported as a convolution to the four positions between pixels and their interleaving, which is the same:
+    engines enlarge with one thread a plane, and take a tenth to a sixth of the time of the whole network for it.
+    """
+    if not torch.onnx.is_in_onnx_export():
+        return F.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
+    planes, line = int(logits.shape[1]), np.array([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]], np.float32)
+    phases = np.einsum("ok,ay,bx->oabkyx", np.eye(planes, dtype=np.float32), line, line)
+    weight = torch.from_numpy(phases.reshape(4 * planes, planes, 3, 3))
+    # The border is repeated. torch's own padding is exported with a dozen operators that reckon how much there is.
+    logits = torch.cat([logits[:, :, :1], logits, logits[:, :, -1:]], dim=2)
+    logits = torch.cat([logits[..., :1], logits, logits[..., -1:]], dim=3)
+    return F.pixel_shuffle(F.conv2d(logits, weight), 2)
 
 
 def _widened(inputs: int) -> nn.Module:

@@ -144,6 +144,14 @@ def test_a_signal_lets_what_is_in_flight_finish(tiny_recipe_path: Path, parts: l
             httpx.get(f"{server.url}/v2/health/live", timeout=5)
 
 
+def test_readers_of_events_do_not_keep_it_from_stopping(tiny_recipe_path: Path) -> None:
+    with serving(tiny_recipe_path) as server, httpx.stream("GET", f"{server.url}/api/events", timeout=30) as events:
+        assert next(events.iter_lines()).startswith(":")
+        start = time.perf_counter()
+        assert server.stop() == 0
+        assert time.perf_counter() - start < 10
+
+
 def test_a_decompression_bomb_is_refused_by_its_header(tiny_recipe_path: Path) -> None:
     """20,000 × 20,000 px of gray in 400 KB would take 400 MB unpacked."""
     with serving(tiny_recipe_path) as server:
@@ -218,6 +226,38 @@ def test_it_does_not_start_with_what_is_no_recipe(
 
 
 @pytest.mark.usefixtures("no_settings")
+def test_options_that_cannot_be_are_sentences(tiny_recipe_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases: tuple[tuple[list[str | Path], str], ...] = (
+        ([], "--recipes DIR"),
+        ([tiny_recipe_path, "--require-signed"], "--public-key"),
+        ([tiny_recipe_path, "--production"], "released"),
+        ([tiny_recipe_path, "--golden-every", "1"], "30m"),
+        ([tiny_recipe_path, "--golden-every", "0s"], "30m"),
+        ([tiny_recipe_path, "--grpc", "8001"], "HOST:PORT"),
+        ([tiny_recipe_path, "--grpc", "0.0.0.0:8001"], "--token-file"),
+        ([tiny_recipe_path, "--max-wait-ms", "50", "--deadline-ms", "10"], "max_wait_ms"),
+        ([tiny_recipe_path, tiny_recipe_path, "--workers", "2"], "called 'tiny'"),
+    )
+    for options, words in cases:
+        assert words in refused(capsys, *options)
+
+
+def test_it_keeps_what_was_activated_over_a_restart(tiny_recipe_path: Path, tmp_path: Path, parts: list[Path]) -> None:
+    """It may begin empty; then the folder alone is enough."""
+    state = tmp_path / "state"
+    empty = Server(["--recipes", str(state)], {})
+    try:
+        loaded = httpx.post(f"{empty.url}/api/recipes?activate=true", content=tiny_recipe_path.read_bytes(), timeout=30)
+        assert loaded.status_code == 201
+    finally:
+        assert empty.stop() == 0
+    with serving("--recipes", state) as server:
+        assert "tiny@sha256:" in server.said[0]
+        answer = httpx.post(f"{server.url}/api/inspect", content=parts[1].read_bytes())
+        assert answer.json()["verdict"] == "NG"
+
+
+@pytest.mark.usefixtures("no_settings")
 def test_it_says_that_the_port_is_taken(tiny_recipe_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from onspec.service.server import listen
 
@@ -245,14 +285,24 @@ def test_every_setting_is_documented_with_its_default() -> None:
     rows = {
         row.split("`")[1]: [c.strip() for c in row.split("|")] for row in page.splitlines() if row.startswith("| `--")
     }
-    parameters = {f"--{name.replace('_', '-')}": p for name, p in inspect.signature(command).parameters.items()}
-    del parameters["--recipes"]
-    assert set(rows) == set(parameters)
-    for name, parameter in parameters.items():
-        (option,) = get_args(parameter.annotation)[1:]
-        assert rows[name][2] == (f"`{option.envvar}`" if option.envvar else "")
-        if parameter.default is not None:
-            assert rows[name][3].strip("`") == str(parameter.default)
+    parameters = dict(inspect.signature(command).parameters)
+    del parameters["recipes"]
+    options = {name: get_args(parameter.annotation)[1] for name, parameter in parameters.items()}
+    # The first name that is given to typer.Option stands in its default.
+    named = {str(o.default) if o.default != ... else f"--{name.replace('_', '-')}": name for name, o in options.items()}
+    assert set(rows) == set(named)
+    for option, name in named.items():
+        assert rows[option][2] == (f"`{options[name].envvar}`" if options[name].envvar else "")
+        if parameters[name].default not in (None, False):
+            assert float_or_text(rows[option][3].strip("`")) == float_or_text(str(parameters[name].default))
+
+
+def float_or_text(text: str) -> float | str:
+    """30000 and 30000.0 are one default."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def bomb(side: int) -> bytes:

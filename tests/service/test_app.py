@@ -5,67 +5,33 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from onspec import __version__
 from onspec.domain import EngineError, Inspection, RecipeError, UsageError
 from onspec.imaging.writing import encode_image
 from onspec.recipe.package import Expected, Package
-from onspec.runtime.inspector import Inspector, Result
-from onspec.service.app import create_app
-from onspec.service.recipes import Check, check_golden
-from onspec.service.server import address_of, listen
+from onspec.runtime.golden import GoldenOutcome
+from onspec.runtime.inspector import Decoded, Inspector, Result
+from onspec.service.app import Settings, create_app
+from onspec.service.queue import BatchPolicy
 from onspec.service.tokens import Tokens
+from onspec.service.versions import check_golden
 
+Served = Callable[..., AbstractContextManager[httpx.Client]]
+Running = Callable[..., AbstractContextManager[httpx.Client]]
 TOKEN = "a-token-for-the-line-controller"
 
 
-@contextmanager
-def served(app: FastAPI) -> Iterator[httpx.Client]:
-    """A client of the application on a real socket, from its start to its end."""
-    config = uvicorn.Config(app, log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    with listen("127.0.0.1", 0) as sock:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-        thread.start()
-        try:
-            with httpx.Client(base_url=address_of(sock), timeout=30) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join(30)
-    assert not thread.is_alive()
-
-
-@contextmanager
-def running(
-    *inspectors: Inspector,
-    tokens: Tokens | None = None,
-    max_body_mb: float = 64,
-    max_queue: int = 32,
-    check: Check = check_golden,
-) -> Iterator[httpx.Client]:
-    """The application from its start to its end; waits until every recipe was checked."""
-    app = create_app(inspectors, tokens=tokens, max_body_mb=max_body_mb, max_queue=max_queue, check=check)
-    with served(app) as client:
-        for _ in range(200):
-            if "still being checked" not in client.get("/v2/health/ready").text:
-                break
-            time.sleep(0.05)
-        yield client
-
-
 @pytest.fixture
-def client(tiny: Inspector) -> Iterator[httpx.Client]:
+def client(tiny: Inspector, running: Running) -> Iterator[httpx.Client]:
     """The application with the tiny recipe."""
     with running(tiny) as client:
         yield client
@@ -108,12 +74,10 @@ def test_a_form_with_one_file_is_judged_under_its_name(client: httpx.Client, goo
 
 
 def test_a_form_with_anything_else_is_refused(client: httpx.Client, good: bytes) -> None:
-    two = [("a", ("a.png", good)), ("b", ("b.png", good))]
-    assert is_problem(client.post("/api/inspect", files=two), 400, "one file", "2 fields")
     both = client.post("/api/inspect", files={"image": good}, data={"part_id": "17"})
     assert is_problem(both, 400, "part_id belong into the query")
     text = client.post("/api/inspect", files={"image": (None, "words")})
-    assert is_problem(text, 400, "one file")
+    assert is_problem(text, 400, "image files")
     broken = client.post("/api/inspect", content=good, headers={"Content-Type": "multipart/form-data"})
     assert is_problem(broken, 400, "form cannot be read")
     torn = client.post(
@@ -149,12 +113,12 @@ def test_no_image_at_all(client: httpx.Client) -> None:
     assert is_problem(client.post("/api/inspect", files={"image": ("a.png", b"")}), 400, "0 bytes")
 
 
-def test_a_body_over_the_limit_is_refused_announced_or_not(tiny: Inspector, good: bytes) -> None:
+def test_a_body_over_the_limit_is_refused_announced_or_not(tiny: Inspector, good: bytes, running: Running) -> None:
     def pieces() -> Iterator[bytes]:
         yield good
         yield bytes(2_000)
 
-    with running(tiny, max_body_mb=0.001) as client:
+    with running(tiny, settings=Settings(max_body_mb=0.001)) as client:
         assert len(good) < 1_000
         assert client.post("/api/inspect", content=good).status_code == 200
         assert is_problem(client.post("/api/inspect", content=good + bytes(2_000)), 413, "0.001 MB")
@@ -162,7 +126,9 @@ def test_a_body_over_the_limit_is_refused_announced_or_not(tiny: Inspector, good
         assert is_problem(client.post("/api/inspect", files={"image": good + bytes(2_000)}), 413, "0.001 MB")
 
 
-def test_a_recipe_is_chosen_by_name_or_identity(tiny: Inspector, other: Inspector, good: bytes) -> None:
+def test_a_recipe_is_chosen_by_name_or_identity(
+    tiny: Inspector, other: Inspector, good: bytes, running: Running
+) -> None:
     with running(tiny, other) as client:
         assert is_problem(client.post("/api/inspect", content=good), 400, "tiny", "other")
         assert is_problem(client.post("/api/inspect?recipe=tin", content=good), 404, "tin", "tiny, other")
@@ -202,24 +168,24 @@ def test_a_fault_of_ours_is_500_without_its_details(
     def fail(*_: object) -> None:
         raise KeyError("secret detail")
 
-    monkeypatch.setattr(tiny, "inspect_bytes", fail)
+    monkeypatch.setattr(tiny, "inspect_decoded", fail)
     answer = client.post("/api/inspect", content=good)
     assert is_problem(answer, 500, "internal fault")
     assert "secret" not in answer.text
 
 
 def test_a_full_queue_is_503_at_once_and_the_accepted_are_answered(
-    tiny: Inspector, good: bytes, monkeypatch: pytest.MonkeyPatch
+    tiny: Inspector, good: bytes, monkeypatch: pytest.MonkeyPatch, running: Running
 ) -> None:
     gate = threading.Event()
-    judge = tiny.inspect_bytes
+    judge = tiny.inspect_decoded
 
-    def slowly(data: bytes, name: str, part_id: str | None) -> Result:
+    def slowly(decoded: Decoded, name: str, part_id: str | None) -> Result:
         assert gate.wait(30)
-        return judge(data, name, part_id)
+        return judge(decoded, name, part_id)
 
-    with running(tiny, max_queue=2) as client, ThreadPoolExecutor(2) as clients:
-        monkeypatch.setattr(tiny, "inspect_bytes", slowly)
+    with running(tiny, policy=BatchPolicy(max_queue=2)) as client, ThreadPoolExecutor(2) as clients:
+        monkeypatch.setattr(tiny, "inspect_decoded", slowly)
         accepted = [clients.submit(client.post, "/api/inspect", content=good) for _ in range(2)]
         refused = until_refused(client)
         assert is_problem(refused, 503, "queue is full", "2 images")
@@ -242,7 +208,9 @@ def until_refused(client: httpx.Client) -> httpx.Response:
     pytest.fail("the queue was never full")
 
 
-def test_many_clients_get_each_their_own_verdict(tiny: Inspector, make_part: Callable[..., NDArray[Any]]) -> None:
+def test_many_clients_get_each_their_own_verdict(
+    tiny: Inspector, make_part: Callable[..., NDArray[Any]], running: Running
+) -> None:
     def ask(client: httpx.Client, n: int) -> tuple[int, Any, Any]:
         spots = [(4 + 9 * k, 8, 6, 6) for k in range(n % 9)]
         answer = client.post("/api/inspect", params={"part_id": str(n)}, content=encode_image(make_part(*spots)))
@@ -253,11 +221,12 @@ def test_many_clients_get_each_their_own_verdict(tiny: Inspector, make_part: Cal
     assert answers == [(n % 9, str(n), n % 9) for n in range(64)]
 
 
-def test_golden_samples_come_before_the_first_verdict(tiny: Inspector, good: bytes) -> None:
+def test_golden_samples_come_before_the_first_verdict(tiny: Inspector, good: bytes, served: Served) -> None:
     gate = threading.Event()
 
-    def check(_: Inspector) -> None:
+    def check(inspector: Inspector) -> list[GoldenOutcome]:
         assert gate.wait(30)
+        return check_golden(inspector)
 
     with served(create_app([tiny], check=check)) as client:
         assert client.get("/v2/health/live").json() == {"live": True}
@@ -275,7 +244,9 @@ def test_golden_samples_come_before_the_first_verdict(tiny: Inspector, good: byt
         assert client.post("/api/inspect", content=good).status_code == 200
 
 
-def test_a_recipe_that_fails_its_golden_samples_never_judges(tiny: Inspector, other: Inspector, good: bytes) -> None:
+def test_a_recipe_that_fails_its_golden_samples_never_judges(
+    tiny: Inspector, other: Inspector, good: bytes, running: Running
+) -> None:
     first = other.package.golden[0]
     assert first.expected is not None
     wrong = replace(first, expected=Expected(verdict=first.expected.verdict, score=first.expected.score - 0.1))
@@ -288,8 +259,8 @@ def test_a_recipe_that_fails_its_golden_samples_never_judges(tiny: Inspector, ot
         assert client.post("/api/inspect?recipe=tiny", content=good).json()["verdict"] == "OK"
 
 
-def test_a_check_that_breaks_is_not_ready(tiny: Inspector) -> None:
-    def check(_: Inspector) -> None:
+def test_a_check_that_breaks_is_not_ready(tiny: Inspector, running: Running) -> None:
+    def check(_: Inspector) -> list[GoldenOutcome]:
         raise RuntimeError("broken")
 
     with running(tiny, check=check) as client:
@@ -309,19 +280,24 @@ def test_what_cannot_be_checked_or_told_apart_does_not_start(tiny: Inspector, ti
 
 def test_metadata_of_the_inference_protocol(client: httpx.Client, tiny: Inspector) -> None:
     digest = tiny.package.digest
-    assert client.get("/v2").json() == {"name": "onspec", "version": __version__, "extensions": []}
+    assert client.get("/v2").json() == {
+        "name": "onspec",
+        "version": __version__,
+        "extensions": ["binary_tensor_data", "model_configuration"],
+    }
     model = client.get("/v2/models/tiny").json()
     assert model == client.get(f"/v2/models/tiny/versions/{digest}").json()
     assert model["name"] == "tiny"
     assert model["versions"] == [digest]
     assert model["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [-1, -1]}]
-    assert model["outputs"] == [{"name": "scores", "datatype": "FP32", "shape": [1, -1, -1]}]
+    assert model["outputs"][0] == {"name": "scores", "datatype": "FP32", "shape": [1, -1, -1]}
+    assert [output["name"] for output in model["outputs"]] == ["scores", "score", "verdict", "inspection"]
     assert client.get(f"/v2/models/tiny/versions/{digest}/ready").status_code == 200
     assert is_problem(client.get("/v2/models/absent"), 404, "loaded: tiny")
     assert is_problem(client.get("/v2/models/tiny/versions/1"), 404, digest)
 
 
-def test_with_tokens_every_path_but_health_asks_for_one(tiny: Inspector, good: bytes) -> None:
+def test_with_tokens_every_path_but_health_asks_for_one(tiny: Inspector, good: bytes, running: Running) -> None:
     with running(tiny, tokens=Tokens([TOKEN])) as client:
         assert client.get("/v2/health/ready").status_code == 200
         assert client.get("/v2/health/live").status_code == 200
@@ -340,12 +316,17 @@ def test_the_description_is_complete_and_its_example_is_an_inspection(client: ht
     api = client.get("/openapi.json").json()
     post = api["paths"]["/api/inspect"]["post"]
     assert set(post["requestBody"]["content"]) == {"image/*", "application/octet-stream", "multipart/form-data"}
-    assert set(post["responses"]) == {"200", "400", "404", "413", "422", "500", "503"}
+    assert set(post["responses"]) == {"200", "400", "404", "413", "422", "500", "503", "504"}
     for status, answer in post["responses"].items():
         schema = answer["content"]["application/json"]["schema"]
-        assert schema["$ref"].endswith("/Inspection" if status == "200" else "/Problem")
-    Inspection.model_validate(post["responses"]["200"]["content"]["application/json"]["example"])
-    assert {"name", "in"} <= set(post["parameters"][0])
+        if status != "200":
+            assert schema["$ref"].endswith("/Problem")
+    judged = post["responses"]["200"]["content"]["application/json"]
+    assert judged["schema"]["oneOf"][0]["$ref"].endswith("/Inspection")
+    Inspection.model_validate(judged["examples"]["one image"]["value"])
+    for example in judged["examples"]["several images"]["value"]:
+        Inspection.model_validate(example)
+    assert {"recipe", "part_id", "overlay", "maps", "batch", "deadline_ms"} <= {p["name"] for p in post["parameters"]}
     assert "HTTPValidationError" not in api["components"]["schemas"]
 
 

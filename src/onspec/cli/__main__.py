@@ -2,4 +2,5 @@
 
 from onspec.cli.main import run
 
-run()
+if __name__ == "__main__":  # workers of `onspec serve` import this file, too
+    run()

@@ -1,30 +1,66 @@
 """`onspec serve`."""
 
 import os
+import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
 
 def command(
-    recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE", help="Recipe files (.onspec).")],
+    recipes: Annotated[
+        list[Path] | None, typer.Argument(metavar="RECIPE...", help="Recipe files (.onspec).", show_default=False)
+    ] = None,
     host: Annotated[
         str, typer.Option(envvar="ONSPEC_HOST", help="Address to listen on; 0.0.0.0 for all of IPv4.")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(envvar="ONSPEC_PORT", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
     ] = 8000,
+    grpc: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Serve the inference protocol over gRPC here, too.")
+    ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
-            envvar="ONSPEC_TOKEN_FILE", help="Tokens, one a line, in the clear or as sha256:HEX. Needed off loopback."
+            envvar="ONSPEC_TOKEN_FILE", help="Tokens, one a line, as NAME:ROLE:sha256:HEX. Needed off loopback."
         ),
     ] = None,
+    recipes_folder: Annotated[
+        Path | None,
+        typer.Option("--recipes", metavar="DIR", help="Keep loaded recipes and the active versions here."),
+    ] = None,
+    require_signed: Annotated[
+        bool, typer.Option("--require-signed", help="Load only recipes that --public-key proves.")
+    ] = False,
+    public_key: Annotated[
+        Path | None, typer.Option(help="Ed25519 public key (PEM) that recipes are signed for.")
+    ] = None,
+    production: Annotated[bool, typer.Option("--production", help="Load only released recipes.")] = False,
+    golden_every: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Judge the golden samples anew so often: 30m, 1h, 1d.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="Inference engine.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine; all cores if not given.")] = None,
-    max_queue: Annotated[int, typer.Option(min=1, help="Images waiting or in work; one more is answered 503.")] = 32,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of an engine; the cores shared among the workers if not given.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes, each with an engine of its own.")] = 1,
+    max_batch: Annotated[int, typer.Option(min=1, help="Images of a recipe taken from the queue at a time.")] = 8,
+    max_wait_ms: Annotated[
+        float, typer.Option(min=0, help="How long the first image of a batch waits for others, ms.")
+    ] = 0.0,
+    max_queue: Annotated[
+        int, typer.Option(min=1, help="Images of a recipe waiting or in work; one more is answered 503.")
+    ] = 32,
+    deadline_ms: Annotated[
+        float, typer.Option(min=1, help="From an image's arrival to its verdict; later is answered 504.")
+    ] = 30_000.0,
     max_body_mb: Annotated[float, typer.Option(min=0.001, help="Largest request, MB.")] = 64,
+    max_recipe_mb: Annotated[float, typer.Option(min=0.001, help="Largest recipe file that may be sent, MB.")] = 512,
     max_megapixels: Annotated[
         float, typer.Option(min=0.001, help="Largest image, megapixels; seen in its header, before it is unpacked.")
     ] = 128,
@@ -38,29 +74,72 @@ def command(
     """
     # OpenCV takes its limit from the environment when it is imported; a few KB of PNG can unpack to many GB.
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(round(max_megapixels * 1e6))
-    _require_packages()
-    from onspec.recipe.reading import open_package
-    from onspec.runtime.inspector import Inspector
-    from onspec.service.app import create_app
+    _require_packages(grpc=grpc is not None)
+    from onspec.domain import UsageError
+    from onspec.service import running
+    from onspec.service.app import Settings
     from onspec.service.logs import log_to_stderr
+    from onspec.service.queue import BatchPolicy
+    from onspec.service.recipes import Opening
     from onspec.service.server import address_of, listen, serve
     from onspec.service.tokens import Tokens, require_tokens
 
+    if require_signed and public_key is None:
+        raise UsageError("--require-signed needs the key that proves the signature: --public-key KEY.pub")
+    if not recipes and recipes_folder is None:
+        raise UsageError("nothing to judge with; name a recipe file, or a folder to load recipes into: --recipes DIR")
     tokens = Tokens.read(token_file)
     require_tokens(host, tokens)
-    inspectors = [Inspector(open_package(path), engine=engine, threads=threads) for path in recipes]
-    app = create_app(inspectors, tokens=tokens, max_body_mb=max_body_mb, max_queue=max_queue)
-    sock = listen(host, port)
-    log_to_stderr()
-    typer.echo(f"onspec: {address_of(sock)} judges with {', '.join(i.identity for i in inspectors)}", err=True)
-    serve(app, sock)
+    if grpc is not None:
+        require_tokens(_host(grpc), tokens)
+    every_s = None if golden_every is None else _seconds(golden_every)
+    station = running.Station(
+        files=tuple(recipes or ()),
+        folder=recipes_folder,
+        workers=workers,
+        opening=Opening(engine, threads, public_key, production),
+        tokens=tokens,
+        settings=Settings(max_body_mb, max_recipe_mb, every_s, grpc),
+        policy=BatchPolicy(max_batch, max_wait_ms, max_queue, deadline_ms),
+    )
+    with ExitStack() as stack:
+        station = running.prepare(station, stack)
+        app = running.application(station) if workers == 1 else None
+        sock = listen(host, port)
+        log_to_stderr()
+        active = running.identities(station) if app is None else app.state.recipes.identities
+        typer.echo(f"onspec: {address_of(sock)} judges with {', '.join(active) or 'no recipe yet'}", err=True)
+        if app is not None:
+            serve(app, sock)
+        else:
+            running.run_workers(station, sock)
     return 0
 
 
-def _require_packages() -> None:
+def _seconds(text: str) -> float:
+    from onspec.domain import UsageError
+
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if match is None or float(match[1]) == 0:
+        raise UsageError(f"--golden-every {text!r}: give a time over 0 with its unit, as 30m, 1h or 1d")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _host(address: str) -> str:
+    from onspec.domain import UsageError
+
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise UsageError(f"--grpc {address!r}: give HOST:PORT, as 127.0.0.1:8001")
+    return host.strip("[]")
+
+
+def _require_packages(grpc: bool) -> None:
     from importlib.util import find_spec
 
     from onspec.domain import MissingExtraError
 
-    if any(find_spec(name) is None for name in ("fastapi", "uvicorn", "python_multipart")):
-        raise MissingExtraError("onspec serve", "serve")
+    needed = {"serve": ("fastapi", "uvicorn", "python_multipart"), "grpc": ("grpc", "google.protobuf") if grpc else ()}
+    for extra, names in needed.items():
+        if any(find_spec(name) is None for name in names):
+            raise MissingExtraError("onspec serve --grpc" if extra == "grpc" else "onspec serve", extra)

@@ -1,57 +1,94 @@
-"""The HTTP API as an ASGI application."""
+"""The HTTP API as an ASGI application: every part of it, in the order in which a request meets them."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from onspec import __version__
 from onspec.runtime.inspector import Inspector
-from onspec.service import inspecting, protocol_v2
-from onspec.service.problems import Problem, ProblemError, add_handlers
-from onspec.service.queue import JudgeQueue
-from onspec.service.recipes import Check, Recipes, check_golden
+from onspec.service import admin, events, inspecting, protocol_v2
+from onspec.service.gate import TokenGate
+from onspec.service.judging import Judging, Recorder
+from onspec.service.problems import Problem, add_handlers
+from onspec.service.queue import BatchPolicy, JudgeQueue
+from onspec.service.recipes import Opening, Recipes
+from onspec.service.store import MemoryStore
 from onspec.service.tokens import Tokens
+from onspec.service.versions import Check, check_golden
+from onspec.service.workers import Link
 
 logger = logging.getLogger("onspec.service")
 
-OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
-"""Answered without a token: they tell nothing but whether the service works, and what asks them has no secrets."""
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an application is set to.
+
+    Attributes:
+        max_body_mb: largest request body, MB (1e6 bytes).
+        max_recipe_mb: largest recipe file that may be sent, MB.
+        golden_every_s: the golden samples of the active versions are judged anew so often; `None` only at the start.
+        grpc: address for the gRPC form of the inference protocol, as HOST:PORT; `None` does without.
+    """
+
+    max_body_mb: float = 64
+    max_recipe_mb: float = 512
+    golden_every_s: float | None = None
+    grpc: str | None = None
 
 
 def create_app(
-    inspectors: Sequence[Inspector],
+    inspectors: Sequence[Inspector] = (),
     *,
     tokens: Tokens | None = None,
-    max_body_mb: float = 64,
-    max_queue: int = 32,
+    settings: Settings | None = None,
+    policy: BatchPolicy | None = None,
     check: Check = check_golden,
+    store: MemoryStore | None = None,
+    opening: Opening | None = None,
+    recorder: Recorder | None = None,
+    link: Link | None = None,
 ) -> FastAPI:
-    """The application that judges with `inspectors` and closes them when it stops.
+    """The application that judges with `inspectors` and with what `store` has, and closes them when it stops.
 
     It answers from the start, but judges with a recipe only after that recipe's golden samples passed here. With
-    `tokens`, every path but `OPEN_PATHS` asks for one.
+    `tokens`, every path but `roles.OPEN_PATHS` asks for one.
 
     Args:
-        max_body_mb: largest request body, MB (1e6 bytes).
-        max_queue: images waiting or in work; one more is refused with 503.
         check: what a recipe must pass before it judges.
+        recorder: keeps every result before it is answered.
+        link: to the other workers of this machine.
 
     Raises:
-        UsageError: no recipe, two of one name, or a queue that holds nothing.
+        UsageError: no recipe and no store, two of one name, or a queue that holds nothing.
+        RecipeError: a recipe without known results, or a store that is damaged.
     """
-    recipes = Recipes(inspectors, check)
-    queue = JudgeQueue(max_queue)
+    given = settings or Settings()
+    recipes = Recipes(inspectors, check=check, store=store, opening=opening)
+    queue = JudgeQueue(policy)
+    stream = events.Events()
+    judging = Judging(queue, stream, recorder)
+    recipes.on_release = queue.forget
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        checking = asyncio.create_task(_check_all(recipes, queue))
-        yield
-        checking.cancel()
+        async with AsyncExitStack() as stack:
+            if link is not None:
+                await stack.enter_async_context(link.connected(recipes, stream))
+            if given.grpc is not None:
+                from onspec.service.grpc_server import serving
+
+                max_bytes = int(given.max_body_mb * 1e6)
+                port = await stack.enter_async_context(serving(given.grpc, recipes, judging, tokens, max_bytes))
+                app.state.grpc_port = port
+            checking = asyncio.create_task(_check(recipes, given.golden_every_s))
+            yield
+            checking.cancel()
+            stream.close()
         await asyncio.to_thread(queue.close)
         recipes.close()
         logger.info("stopped")
@@ -63,40 +100,33 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # these pages load scripts from another server; a plant's network has none
         redoc_url=None,
-        responses={401: {"model": Problem, "description": "A token is needed."}} if tokens else None,
+        responses=_TOKEN_ANSWERS if tokens else None,
     )
     add_handlers(app)
-    app.include_router(inspecting.router(recipes, queue, max_bytes=int(max_body_mb * 1e6)))
-    app.include_router(protocol_v2.router(recipes))
+    max_bytes = int(given.max_body_mb * 1e6)
+    app.include_router(inspecting.router(recipes, judging, max_bytes))
+    app.include_router(protocol_v2.router(recipes, judging, max_bytes))
+    app.include_router(admin.router(recipes, int(given.max_recipe_mb * 1e6)))
+    app.include_router(events.router(stream))
     if tokens:
         app.add_middleware(TokenGate, tokens=tokens)
+    app.state.recipes, app.state.events = recipes, stream
+    app.state.grpc_port = None
     return app
 
 
-async def _check_all(recipes: Recipes, queue: JudgeQueue) -> None:
-    """One recipe after the other, in the judging thread: what passes is what will judge."""
-    for name in recipes.names():
-        await queue.run(partial(recipes.check, name))
+_TOKEN_ANSWERS: dict[int | str, dict[str, object]] = {
+    401: {"model": Problem, "description": "A token is needed."},
+    403: {"model": Problem, "description": "The token's role may not do this."},
+}
 
 
-class TokenGate:
-    """Turns away every request without a token, before anything of it is read or looked up."""
-
-    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
-        self._app = app
-        self._tokens = tokens
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, or answer 401."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._tokens.allow(_authorization(scope)):
-            await self._app(scope, receive, send)
-            return
-        problem = ProblemError(
-            401, "a token is needed: send the header 'Authorization: Bearer TOKEN'", {"WWW-Authenticate": "Bearer"}
-        )
-        await problem.response()(scope, receive, send)
-
-
-def _authorization(scope: Scope) -> str | None:
-    values = [value for name, value in scope["headers"] if name == b"authorization"]
-    return values[0].decode("latin-1") if len(values) == 1 else None
+async def _check(recipes: Recipes, every_s: float | None) -> None:
+    """Golden samples: now, and as often as is set."""
+    await recipes.check_all()
+    while every_s is not None:
+        await asyncio.sleep(every_s)
+        try:
+            await recipes.golden_all()
+        except Exception:  # the next check is made all the same
+            logger.exception("fault", extra={"fields": {"doing": "golden samples on schedule"}})

@@ -1,4 +1,4 @@
-"""The image in a request: the raw body, or the one file of a multipart form; never more than allowed is held."""
+"""The images in a request: the raw body, or the files of a multipart form; never more than allowed is held."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -7,7 +7,11 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from onspec.runtime.inspector import Decoded, Inspector
 from onspec.service.problems import ProblemError
+
+MOST_FILES = 1000
+"""Images in one form."""
 
 NAMELESS = "image"
 """What an image is called that came without a file name."""
@@ -20,44 +24,64 @@ class Upload:
     data: bytes
     name: str = NAMELESS
 
+    @property
+    def weight(self) -> int:
+        """Bytes to decode."""
+        return len(self.data)
 
-async def read_upload(request: Request, max_bytes: int) -> Upload:
-    """The image that a request carries.
+    def read(self, inspector: Inspector) -> Decoded:
+        """The pixels, read as the recipe's camera says; never raises for the image."""
+        return inspector.decode(self.data, self.name)
+
+    def original(self) -> bytes:
+        """The file that came in."""
+        return self.data
+
+
+async def read_uploads(request: Request, max_bytes: int) -> list[Upload]:
+    """The images that a request carries: one as its body, or any number in a form. An empty file is kept as such.
 
     Raises:
         ProblemError: 413 over `max_bytes` (said before it is all read), 400 for an empty body or an unusable form.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    upload = await (_from_form(request, max_bytes) if kind == "multipart/form-data" else _from_body(request, max_bytes))
-    if not upload.data:
+    if is_form(request):
+        return await _from_form(request, max_bytes)
+    body = await read_body(request, max_bytes)
+    if not body:
         raise ProblemError(400, "the request holds no image (0 bytes); send the image file as the body")
-    return upload
+    return [Upload(body)]
 
 
-async def _from_body(request: Request, max_bytes: int) -> Upload:
-    return Upload(b"".join([chunk async for chunk in _limited(request, max_bytes)]))
+def is_form(request: Request) -> bool:
+    """Whether the body is a multipart form."""
+    return request.headers.get("content-type", "")[:19].lower() == "multipart/form-data"
 
 
-async def _from_form(request: Request, max_bytes: int) -> Upload:
-    """Exactly one file and no other field, so that nothing a client sends is silently left aside."""
-    parser = MultiPartParser(request.headers, _limited(request, max_bytes), max_files=2, max_fields=1)
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """All of a body; raises ProblemError 413 over `max_bytes`."""
+    return b"".join([chunk async for chunk in _limited(request, max_bytes)])
+
+
+async def _from_form(request: Request, max_bytes: int) -> list[Upload]:
+    """Files and no other field, so that nothing a client sends is silently left aside."""
+    parser = MultiPartParser(request.headers, _limited(request, max_bytes), max_files=MOST_FILES, max_fields=1)
     parser.spool_max_size = max_bytes  # stays in memory: a request never reaches the file system
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError) as error:
-        raise ProblemError(400, f"the multipart form cannot be read ({error}); send one file") from error
+        raise ProblemError(400, f"the multipart form cannot be read ({error}); send image files") from error
     try:
-        items = form.multi_items()
-        file = items[0][1] if len(items) == 1 else None
-        if not isinstance(file, UploadFile):
-            raise ProblemError(
-                400,
-                f"a multipart form must hold one file and nothing else; got {len(items)} fields; "
-                "recipe and part_id belong into the query, as /api/inspect?part_id=17",
-            )
-        return Upload(await file.read(), _plain(file.filename))
+        files = [value for _, value in form.multi_items()]
+        uploads = [Upload(await file.read(), _plain(file.filename)) for file in files if isinstance(file, UploadFile)]
     finally:
         await form.close()
+    if not uploads or len(uploads) < len(files):
+        raise ProblemError(
+            400,
+            f"a multipart form must hold image files and nothing else; got {len(uploads)} files among {len(files)} "
+            "fields; recipe and part_id belong into the query, as /api/inspect?part_id=17",
+        )
+    return uploads
 
 
 async def _limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:

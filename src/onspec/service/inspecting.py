@@ -1,21 +1,26 @@
-"""`POST /api/inspect`: an image in, a verdict with its reasons out."""
+"""`POST /api/inspect`: images in, verdicts with their reasons out."""
 
-import logging
-from functools import partial
-from time import perf_counter
-from typing import Annotated, Any
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from onspec import __version__
-from onspec.domain import ImageError, Inspection, Verdict
-from onspec.runtime.inspector import Inspector, Result
-from onspec.service.body import Upload, read_upload
-from onspec.service.problems import Problem, ProblemError, busy
-from onspec.service.queue import JudgeQueue, QueueFullError
+from onspec.domain import Inspection
+from onspec.runtime.inspector import Result
+from onspec.service.body import Upload, is_form, read_uploads
+from onspec.service.judging import Judging, require_judged
+from onspec.service.pictures import NO_PICTURES, Wanted, add_pictures, picture_type
+from onspec.service.problems import Problem, ProblemError
 from onspec.service.recipes import Recipes
 
-logger = logging.getLogger("onspec.service")
+DEADLINE_HEADER = "onspec-deadline-ms"
+LONGEST_PART_ID = 200
+
+T = TypeVar("T")
 
 EXAMPLE = {
     "image": "a.png", "part_id": "17", "verdict": "NG", "score": 0.97, "class_scores": {"defect": 0.97}, "class": None,
@@ -29,55 +34,134 @@ EXAMPLE = {
     "ms": {"read": 1.9, "infer": 21.0, "decide": 0.3}, "error": None,
 }  # fmt: skip
 
+_ERROR_EXAMPLE = {
+    **EXAMPLE, "image": "b.png", "part_id": "18", "verdict": "ERROR", "score": None, "class_scores": {}, "reasons": [],
+    "defects": [], "size": None, "ms": {"read": 0.1},
+    "error": "b.png: truncated or corrupt image (it ends too early); copy it again from its source",
+}  # fmt: skip
+
 _IMAGE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-_FORM: dict[str, Any] = {"schema": {"type": "object", "required": ["image"], "properties": {"image": _IMAGE["schema"]}}}
+_FORM: dict[str, Any] = {
+    "schema": {
+        "type": "object",
+        "required": ["image"],
+        "properties": {"image": {"type": "array", "items": _IMAGE["schema"], "minItems": 1}},
+    }
+}
 _BODY = {
-    "description": "The image file as it is (PNG, JPEG, TIFF, BMP, JPEG 2000, PGM), or a form with one file.",
+    "description": "The image file as it is (PNG, JPEG, TIFF, BMP, JPEG 2000, PGM), or a form with files.",
     "required": True,
     "content": {"image/*": _IMAGE, "application/octet-stream": _IMAGE, "multipart/form-data": _FORM},
 }
+
+
+def _parameter(name: str, schema: dict[str, Any], description: str, where: str = "query") -> dict[str, Any]:
+    return {"name": name, "in": where, "required": False, "schema": schema, "description": description}
+
+
+_PICTURE = {"type": "string", "enum": ["png", "jpeg"]}
+_TIME = {"type": "number", "exclusiveMinimum": 0}
+_PARAMETERS = [
+    _parameter("recipe", {"type": "string"}, "NAME or NAME@sha256:HEX; needed if several are loaded"),
+    _parameter(
+        "part_id",
+        {"type": "array", "items": {"type": "string", "maxLength": LONGEST_PART_ID}},
+        "comes back in the answer; for several images one each, in their order",
+    ),
+    _parameter("overlay", _PICTURE, "add the image with its defects outlined, as a data URL"),
+    _parameter("maps", _PICTURE, "add each class's score map: 16-bit PNG (65535 = 1) or 8-bit JPEG, as data URLs"),
+    _parameter("batch", {"type": "boolean"}, "answer a list for a form with one file, too"),
+    _parameter("deadline_ms", _TIME, "from arrival to verdict; afterwards the answer is 504 and no verdict"),
+    _parameter("Onspec-Deadline-Ms", _TIME, "the same as a header", "header"),
+]
+_SCHEMA = "#/components/schemas/Inspection"
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "model": Inspection,
-        "description": "The image was judged: OK, NG or REVIEW.",
-        "content": {"application/json": {"example": EXAMPLE}},
+        "description": "The image was judged: OK, NG or REVIEW. For several images a list, where one may be ERROR.",
+        "content": {
+            "application/json": {
+                "schema": {"oneOf": [{"$ref": _SCHEMA}, {"type": "array", "items": {"$ref": _SCHEMA}}]},
+                "examples": {
+                    "one image": {"value": EXAMPLE},
+                    "several images": {"value": [EXAMPLE, _ERROR_EXAMPLE]},
+                },
+            }
+        },
     },
     400: {"model": Problem, "description": "No image in the request, or the recipe must be named."},
-    404: {"model": Problem, "description": "No such recipe."},
+    404: {"model": Problem, "description": "No such recipe or version."},
     413: {"model": Problem, "description": "The body is too large."},
-    422: {"model": Problem, "description": "The image cannot be judged: unreadable, or not as the recipe expects."},
+    422: {
+        "model": Problem,
+        "description": "The image cannot be judged (unreadable, unexpected), or a parameter is wrong.",
+    },
     500: {"model": Problem, "description": "The engine failed. Nothing was judged."},
     503: {
         "model": Problem,
-        "description": "The queue is full, or the recipe may not judge (yet). Nothing was judged.",
+        "description": "The queue is full, the recipe may not judge, or no record could be kept. No verdict.",
         "headers": {"Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}}},
     },
+    504: {"model": Problem, "description": "The deadline passed. No verdict is given."},
 }
 
 
-def router(recipes: Recipes, queue: JudgeQueue, max_bytes: int) -> APIRouter:
-    """The endpoints that judge."""
-    routes = APIRouter()
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the query and headers of a request ask for."""
 
-    @routes.post("/api/inspect", responses=_ANSWERS, openapi_extra={"requestBody": _BODY}, summary="Judge one image")
-    async def inspect(
-        request: Request,
-        recipe: Annotated[
-            str | None, Query(description="NAME or NAME@sha256:HEX; needed if several are loaded")
-        ] = None,
-        part_id: Annotated[str | None, Query(max_length=200, description="comes back in the answer")] = None,
-    ) -> Response:
-        start = perf_counter()
-        inspector = recipes.find(recipe)
-        recipes.require_ready(inspector)
-        if queue.full:  # before a body is read that would be refused anyway
-            raise busy(f"the queue is full ({queue.limit} images waiting or in work); try again")
-        upload = await read_upload(request, max_bytes)
-        result = await _judge(queue, inspector, upload, part_id)
-        _log(result.inspection, start)
-        if result.inspection.verdict is Verdict.ERROR:
-            raise ProblemError(422 if isinstance(result.cause, ImageError) else 500, str(result.inspection.error))
-        return Response(result.inspection.to_json(), media_type="application/json")
+    recipe: str | None = None
+    part_ids: tuple[str, ...] = ()
+    wanted: Wanted = NO_PICTURES
+    batch: bool = False
+    deadline_ms: float | None = None
+
+    @classmethod
+    def of(cls, request: Request) -> "Asked":
+        """Raises ProblemError 422 for a value that cannot be."""
+        query = request.query_params
+        part_ids = tuple(query.getlist("part_id"))
+        if any(len(part_id) > LONGEST_PART_ID for part_id in part_ids):
+            raise ProblemError(422, f"part_id: has at most {LONGEST_PART_ID} characters")
+        wanted = [_parsed(name, query.get(name), picture_type) for name in ("overlay", "maps")]
+        return cls(
+            query.get("recipe"),
+            part_ids,
+            Wanted(*wanted),
+            bool(_parsed("batch", query.get("batch"), _flag)),
+            read_deadline(query.get("deadline_ms", request.headers.get(DEADLINE_HEADER))),
+        )
+
+
+def read_deadline(text: str | None) -> float | None:
+    """Milliseconds; raises ProblemError 422 for what is no time."""
+    return _parsed("deadline_ms", text, _milliseconds)
+
+
+def router(recipes: Recipes, judging: Judging, max_bytes: int) -> APIRouter:
+    """The endpoint that judges, and the one that says what runs here."""
+    routes = APIRouter()
+    extra = {"requestBody": _BODY, "parameters": _PARAMETERS}
+
+    # Reads its query itself: FastAPI's own reading would take as long as judging a small image.
+    @routes.post("/api/inspect", responses=_ANSWERS, openapi_extra=extra, summary="Judge an image, or several")
+    async def inspect(request: Request) -> Response:
+        asked = Asked.of(request) if request.url.query or DEADLINE_HEADER in request.headers else _NOTHING
+        version = recipes.find(asked.recipe)
+        judging.require_place(version)
+        uploads = await read_uploads(request, max_bytes)
+        if len(uploads) == 1 and not asked.batch:
+            _require_ids(asked, uploads)
+            part_id = asked.part_ids[0] if asked.part_ids else None
+            result = await judging.judge(version, _filled(uploads[0]), part_id, asked.deadline_ms)
+            require_judged(result)
+            return _answer(await _text(result, asked.wanted))
+        if not is_form(request):
+            raise ProblemError(400, "a batch is a multipart form; send it with: curl -F image=@a.png -F image=@b.png")
+        _require_ids(asked, uploads)
+        part_ids: list[str | None] = [*asked.part_ids] or [None] * len(uploads)
+        results = await judging.judge_many(version, list(uploads), part_ids, asked.deadline_ms)
+        return _answer("[" + ",".join([await _text(result, asked.wanted) for result in results]) + "]")
 
     @routes.get("/", summary="What runs here")
     async def index() -> dict[str, Any]:
@@ -86,17 +170,47 @@ def router(recipes: Recipes, queue: JudgeQueue, max_bytes: int) -> APIRouter:
     return routes
 
 
-async def _judge(queue: JudgeQueue, inspector: Inspector, upload: Upload, part_id: str | None) -> Result:
+_NOTHING = Asked()
+
+
+def _require_ids(asked: Asked, uploads: list[Upload]) -> None:
+    if asked.part_ids and len(asked.part_ids) != len(uploads):
+        raise ProblemError(
+            422, f"part_id: {len(asked.part_ids)} given for {len(uploads)} images; give one for each, in their order"
+        )
+
+
+def _filled(upload: Upload) -> Upload:
+    if not upload.data:
+        raise ProblemError(400, "the request holds no image (0 bytes); send the image file as the body")
+    return upload
+
+
+def _answer(text: str) -> Response:
+    return Response(text, media_type="application/json")
+
+
+async def _text(result: Result, wanted: Wanted) -> str:
+    if not wanted:
+        return result.inspection.to_json()
+    return await asyncio.to_thread(add_pictures, result, wanted)
+
+
+def _parsed(name: str, text: str | None, parse: Callable[[str], T]) -> T | None:
     try:
-        return await queue.run(partial(inspector.inspect_bytes, upload.data, upload.name, part_id))
-    except QueueFullError as error:
-        raise busy(str(error)) from error
+        return None if text is None else parse(text)
+    except ValueError as error:
+        raise ProblemError(422, f"{name}: {error}") from None
 
 
-def _log(inspection: Inspection, start: float) -> None:
-    fields = inspection.model_dump(include={"image", "part_id", "verdict", "score", "recipe", "error"}, mode="json")
-    fields["defects"] = len(inspection.defects)
-    fields["ms"] = {stage: round(ms, 2) for stage, ms in inspection.ms.items()}
-    fields["ms_total"] = round((perf_counter() - start) * 1e3, 2)
-    level = logging.ERROR if inspection.verdict is Verdict.ERROR else logging.INFO
-    logger.log(level, "inspected", extra={"fields": fields})
+def _milliseconds(text: str) -> float:
+    value = float(text)
+    if not (0 < value < math.inf):
+        raise ValueError(f"must be a time over 0 in ms; got {text!r}")
+    return value
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise ValueError(f"must be true or false; got {text!r}")
+    return text.lower() in ("true", "1")

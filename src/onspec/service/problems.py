@@ -1,6 +1,7 @@
 """One JSON error body, `{"error": "..."}`, for whatever goes wrong at any endpoint."""
 
 import logging
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -35,9 +36,9 @@ class ProblemError(Exception):
         return JSONResponse({"error": self.sentence}, self.status, self.headers)
 
 
-def busy(sentence: str, retry_after_s: int = 1) -> ProblemError:
-    """503: nothing was judged; the same request may succeed in `retry_after_s` seconds."""
-    return ProblemError(503, sentence, {"Retry-After": str(retry_after_s)})
+def busy(sentence: str, retry_after_s: float = 1) -> ProblemError:
+    """503: nothing was judged; the same request may succeed in `retry_after_s` seconds, rounded up."""
+    return ProblemError(503, sentence, {"Retry-After": str(max(1, math.ceil(retry_after_s)))})
 
 
 def add_handlers(app: FastAPI) -> None:

@@ -50,7 +50,7 @@ def address_of(sock: socket.socket) -> str:
 
 
 def serve(app: FastAPI, sock: socket.socket) -> None:
-    """Answer until SIGINT or SIGTERM, then finish what is in flight and return."""
+    """Answer with what `create_app` made until SIGINT or SIGTERM, then finish what is in flight and return."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -64,6 +64,7 @@ def serve(app: FastAPI, sock: socket.socket) -> None:
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         """Also swallows the signal that uvicorn raises once more at its end: a stop on request is no failure."""
+        app.state.events.close()  # a stream never ends by itself, and the end waits for requests in flight
         server.should_exit = True
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,4 +1,4 @@
-"""Who may ask: bearer tokens, kept only as hashes and compared in constant time."""
+"""Who may ask for what: bearer tokens with roles, kept only as hashes and compared in constant time."""
 
 import hashlib
 import hmac
@@ -6,10 +6,13 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from onspec.domain import UsageError
+from onspec.service.problems import ProblemError
+from onspec.service.roles import Role
 
 VARIABLE = "ONSPEC_TOKENS"
 """Environment variable with tokens, separated by spaces, commas or line ends."""
@@ -18,6 +21,16 @@ SHORTEST = 16
 """Characters. A token is a secret that machines keep, so there is no reason for one that can be guessed."""
 
 _HASHED = re.compile(r"sha256:[0-9a-f]{64}")
+_ENTRY = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,99}):(?P<role>[A-Za-z]+):(?P<token>.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who holds a token, and what he may do."""
+
+    name: str
+    role: Role
+    digest: bytes = field(repr=False)
 
 
 class Tokens:
@@ -26,10 +39,12 @@ class Tokens:
     def __init__(self, tokens: Iterable[str] = ()) -> None:
         """Take tokens in the clear, or as `sha256:HEX` of one (`printf %s TOKEN | sha256sum`).
 
+        Before a token may stand `NAME:ROLE:`; one without is an operator's.
+
         Raises:
-            UsageError: a token shorter than `SHORTEST` or not in ASCII, or a hash that is none.
+            UsageError: a token shorter than `SHORTEST` or not in ASCII, a hash that is none, or an unknown role.
         """
-        self._digests = tuple(_digest(token) for token in tokens)
+        self._callers = tuple(_caller(token, number) for number, token in enumerate(tokens, 1))
 
     @classmethod
     def read(cls, path: Path | None, environment: Mapping[str, str] = os.environ) -> Self:
@@ -54,16 +69,33 @@ class Tokens:
 
     def __bool__(self) -> bool:
         """Whether a token is asked for at all."""
-        return bool(self._digests)
+        return bool(self._callers)
 
-    def allow(self, authorization: str | None) -> bool:
-        """Whether an `Authorization` header opens the API. Every stored token is compared, each in constant time."""
-        if not self._digests:
-            return True
+    def caller(self, authorization: str | None) -> Caller | None:
+        """Who sends an `Authorization` header. Every stored token is compared, each in constant time."""
         scheme, _, token = (authorization or "").partition(" ")
         given = hashlib.sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
-        matches = [hmac.compare_digest(given, digest) for digest in self._digests]
-        return scheme.lower() == "bearer" and any(matches)
+        matches = [caller for caller in self._callers if hmac.compare_digest(given, caller.digest)]
+        return matches[0] if scheme.lower() == "bearer" and matches else None
+
+    def allow(self, authorization: str | None) -> bool:
+        """Whether an `Authorization` header opens the API at all."""
+        return not self._callers or self.caller(authorization) is not None
+
+    def require(self, authorization: str | None, role: Role) -> Caller:
+        """Who asks, if it may.
+
+        Raises:
+            ProblemError: 401 without a known token, 403 if its role is less than `role`.
+        """
+        caller = self.caller(authorization)
+        if caller is None:
+            sentence = "a token is needed: send the header 'Authorization: Bearer TOKEN'"
+            raise ProblemError(401, sentence, {"WWW-Authenticate": "Bearer"})
+        if caller.role < role:
+            needed, has = role.name.lower(), caller.role.name.lower()
+            raise ProblemError(403, f"this needs the role {needed}; the token of {caller.name} has the role {has}")
+        return caller
 
 
 def require_tokens(host: str, tokens: Tokens) -> None:
@@ -86,6 +118,16 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _caller(entry: str, number: int) -> Caller:
+    match = None if _HASHED.fullmatch(entry) else _ENTRY.fullmatch(entry)
+    if match is None:
+        return Caller(f"token-{number}", Role.OPERATOR, _digest(entry))
+    try:
+        return Caller(match["name"], Role.named(match["role"]), _digest(match["token"]))
+    except ValueError as error:
+        raise UsageError(f"token of {match['name']}: {error}") from None
 
 
 def _digest(token: str) -> bytes:

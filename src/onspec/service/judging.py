@@ -1,0 +1,139 @@
+"""From an image that came in to a verdict that may go out: ready, in time, recorded. Every protocol calls this."""
+
+import asyncio
+import logging
+from time import perf_counter
+from typing import Protocol
+
+from onspec.domain import ImageError, Inspection, OnspecError, Verdict
+from onspec.runtime.inspector import Result
+from onspec.service.events import Events
+from onspec.service.problems import ProblemError, busy
+from onspec.service.queue import DeadlineError, JudgeQueue, Picture, QueueFullError
+from onspec.service.versions import Version
+
+logger = logging.getLogger("onspec.service")
+
+
+class Recorder(Protocol):
+    """Keeps what is answered. It returns when the record is safe, and raises OnspecError when it cannot be."""
+
+    async def record(self, result: Result, data: bytes) -> object:
+        """A result with the bytes that came in."""
+        ...
+
+
+class Judging:
+    """Judges pictures and lets no verdict out that is not recorded, if records are kept."""
+
+    def __init__(self, queue: JudgeQueue, events: Events, recorder: Recorder | None = None) -> None:
+        self.queue = queue
+        self.events = events
+        self._recorder = recorder
+
+    def require_place(self, version: Version) -> None:
+        """Before a body is read; raises ProblemError 503 if its image could not be judged anyway."""
+        version.require_ready()
+        try:
+            self.queue.require_place(version.inspector)
+        except QueueFullError as error:
+            raise busy(str(error), error.retry_after_s) from None
+
+    async def judge(
+        self,
+        version: Version,
+        picture: Picture,
+        part_id: str | None = None,
+        deadline_ms: float | None = None,
+    ) -> Result:
+        """Judge one picture; an image that cannot be judged is a result of ERROR.
+
+        Raises:
+            ProblemError: 503 if nothing was judged (not ready, no place) or the verdict could not be recorded,
+                504 at the deadline.
+        """
+        start = perf_counter()
+        version.require_ready()
+        try:
+            with version.in_use() as inspector:
+                result = await self.queue.judge(inspector, picture, part_id, deadline_ms)
+        except QueueFullError as error:
+            raise busy(str(error), error.retry_after_s) from None
+        except DeadlineError as error:
+            raise ProblemError(504, str(error)) from None
+        if self._recorder is not None:
+            await self._record(self._recorder, result, picture)
+        _log(result.inspection, start)
+        if self.events.wanted:
+            self.events.publish(result.inspection.to_json())
+        return result
+
+    async def judge_many(
+        self,
+        version: Version,
+        pictures: list[Picture],
+        part_ids: list[str | None],
+        deadline_ms: float | None = None,
+    ) -> list[Result]:
+        """Judge each for itself, in order; what one of them is refused for is its own ERROR.
+
+        At most a batch is in the queue at a time, so that a long list leaves room for others. The deadline is that of
+        the whole list.
+        """
+        end = perf_counter() + (deadline_ms or self.queue.policy.deadline_ms) / 1e3
+        places = asyncio.Semaphore(min(self.queue.policy.max_batch, self.queue.policy.max_queue))
+
+        async def one(picture: Picture, part_id: str | None) -> Result:
+            async with places:
+                left_ms = (end - perf_counter()) * 1e3
+                try:
+                    if left_ms <= 0:
+                        return _refused(version, picture, part_id, "the deadline of the request passed; not judged")
+                    return await self.judge(version, picture, part_id, left_ms)
+                except ProblemError as problem:
+                    return _refused(version, picture, part_id, problem.sentence)
+                except Exception:  # a fault of ours with this picture; the others are judged
+                    logger.exception("fault", extra={"fields": {"image": picture.name, "part_id": part_id}})
+                    return _refused(version, picture, part_id, "internal fault; not judged; see the server's log")
+
+        return await asyncio.gather(*map(one, pictures, part_ids))
+
+    async def _record(self, recorder: Recorder, result: Result, picture: Picture) -> None:
+        try:
+            await recorder.record(result, picture.original())
+        except OnspecError as error:
+            raise busy(f"the verdict could not be recorded, so none is given: {error}") from error
+
+
+def require_judged(result: Result) -> Inspection:
+    """The inspection of a result; an ERROR becomes ProblemError 422 if it is the image's fault, else 500."""
+    if result.inspection.verdict is Verdict.ERROR:
+        raise ProblemError(422 if isinstance(result.cause, ImageError) else 500, str(result.inspection.error))
+    return result.inspection
+
+
+def _refused(version: Version, picture: Picture, part_id: str | None, sentence: str) -> Result:
+    inspector = version.inspector
+    inspection = Inspection(
+        image=picture.name, part_id=part_id, verdict=Verdict.ERROR, recipe=inspector.identity,
+        engine=inspector.engine_name, error=sentence,
+    )  # fmt: skip
+    return Result(inspection)
+
+
+def _log(inspection: Inspection, start: float) -> None:
+    error = inspection.verdict is Verdict.ERROR
+    if not logger.isEnabledFor(logging.ERROR if error else logging.INFO):
+        return
+    fields = {
+        "image": inspection.image,
+        "part_id": inspection.part_id,
+        "verdict": inspection.verdict.value,
+        "score": inspection.score,
+        "recipe": inspection.recipe,
+        "error": inspection.error,
+        "defects": len(inspection.defects),
+        "ms": {stage: round(ms, 2) for stage, ms in inspection.ms.items()},
+        "ms_total": round((perf_counter() - start) * 1e3, 2),
+    }
+    logger.log(logging.ERROR if error else logging.INFO, "inspected", extra={"fields": fields})

@@ -1,0 +1,92 @@
+"""From settings to a running service: one process, or a supervisor with several."""
+
+import os
+import socket
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from onspec.service.app import Settings, create_app
+from onspec.service.logs import log_to_stderr
+from onspec.service.queue import BatchPolicy
+from onspec.service.recipes import Opening, take_in
+from onspec.service.server import GRACE_S, serve
+from onspec.service.store import FolderStore
+from onspec.service.tokens import Tokens
+from onspec.service.versions import Version
+from onspec.service.workers import Link, Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """Everything a worker is started with.
+
+    Attributes:
+        files: recipe files to begin with.
+        folder: state of the recipes, kept over restarts and shared by workers; needed by more than one.
+        workers: processes.
+    """
+
+    files: tuple[Path, ...]
+    folder: Path | None = None
+    workers: int = 1
+    opening: Opening = Opening()  # noqa: RUF009 - frozen
+    tokens: Tokens = field(default_factory=Tokens)
+    settings: Settings = Settings()  # noqa: RUF009 - frozen
+    policy: BatchPolicy = BatchPolicy()  # noqa: RUF009 - frozen
+
+
+def application(station: Station, link: Link | None = None) -> FastAPI:
+    """The application of one process. Raises what opening the recipes raises."""
+    store = None if station.folder is None else FolderStore(station.folder)
+    inspectors = [] if store is not None else [station.opening(path) for path in station.files]
+    return create_app(
+        inspectors,
+        tokens=station.tokens,
+        settings=station.settings,
+        policy=station.policy,
+        store=store,
+        opening=station.opening,
+        link=link,
+    )
+
+
+def prepare(station: Station, stack: ExitStack) -> Station:
+    """Put the given files into the folder, and share the cores among the workers; `stack` removes what is temporary.
+
+    Raises:
+        UsageError, RecipeError, IntegrityError: a file or the folder cannot be used.
+    """
+    if station.workers > 1 and station.folder is None:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="onspec-recipes-"))
+        station = replace(station, folder=Path(folder))
+    if station.workers > 1:  # what no worker could start with is told here, once
+        for path in station.files:
+            Version(station.opening(path)).inspector.close()
+    if station.folder is not None:
+        take_in(FolderStore(station.folder), station.files, station.opening)
+    if station.workers > 1 and station.opening.threads is None:
+        threads = max(1, (os.cpu_count() or 1) // station.workers)
+        station = replace(station, opening=replace(station.opening, threads=threads))
+    return station
+
+
+def identities(station: Station) -> list[str]:
+    """NAME@sha256:HEX of what is active in the folder."""
+    assert station.folder is not None
+    recipes = FolderStore(station.folder).read().recipes
+    return [f"{name}@sha256:{recipe.active}" for name, recipe in recipes.items()]
+
+
+def run_workers(station: Station, sock: socket.socket) -> None:
+    """Until SIGINT or SIGTERM."""
+    Supervisor(station.workers, _work, station, sock, GRACE_S + 10).run()
+
+
+def _work(station: Station, sock: socket.socket, connection: Connection, restarted: bool) -> None:
+    log_to_stderr()
+    serve(application(station, Link(connection, restarted=restarted)), sock)

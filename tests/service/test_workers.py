@@ -1,0 +1,160 @@
+"""Several workers on one socket: what dies is replaced, and what one is told all know."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from onspec.recipe.reading import open_package
+from onspec.recipe.writing import pack
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("ONSPEC_")}
+
+
+class Station:
+    """`onspec serve --workers 2`, and its log."""
+
+    def __init__(self, recipe: Path, log: Path, *options: str) -> None:
+        command = [sys.executable, "-m", "onspec.cli", "serve", str(recipe), "--port", "0", "--workers", "2", *options]
+        self._log = log
+        with log.open("w") as stderr:
+            self.process = subprocess.Popen(command, stderr=stderr, env=ENVIRONMENT)
+        assert until(lambda: len(self.events("ready")) >= 2), log.read_text()
+        self.url = next(word for word in log.read_text().split() if word.startswith("http://"))
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """The lines of the log about something."""
+        lines = [line for line in self._log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+        return [line for line in map(json.loads, lines) if line["event"] == event]
+
+    @property
+    def workers(self) -> list[int]:
+        """Process ids of those that live."""
+        gone = {line["pid"] for line in self.events("worker died")}
+        return [line["pid"] for line in self.events("worker started") if line["pid"] not in gone]
+
+
+@contextmanager
+def station(recipe: Path, *options: str) -> Iterator[Station]:
+    with tempfile.TemporaryDirectory() as folder:
+        running = Station(recipe, Path(folder) / "log", *options)
+        try:
+            yield running
+        finally:
+            running.process.send_signal(signal.SIGTERM)
+            try:
+                assert running.process.wait(45) == 0
+            finally:
+                running.process.kill()
+            assert not any(Path(f"/proc/{pid}").exists() for pid in running.workers)
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    """Whether it holds within 30 s."""
+    for _ in range(600):
+        if holds():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_killed_worker_loses_and_doubles_nothing(tiny_recipe_path: Path, good: bytes, defective: bytes) -> None:
+    """Whoever has no answer asks again under the same part id. Every answer is right, and is logged exactly once."""
+
+    def ask(part: int) -> int:
+        """How often it had to ask."""
+        for attempt in range(1, 50):
+            try:
+                with httpx.Client(timeout=20) as client:
+                    for _ in range(2):  # the second on a connection that is kept
+                        data, verdict = ((good, "OK"), (defective, "NG"))[part % 2]
+                        answer = client.post(
+                            f"{running.url}/api/inspect", params={"part_id": f"{part}-{attempt}"}, content=data
+                        )
+                        assert answer.status_code == 200, answer.text
+                        assert answer.json()["verdict"] == verdict
+                        answered.append(f"{part}-{attempt}")
+            except httpx.TransportError:
+                continue
+            return attempt
+        pytest.fail("never answered")
+
+    answered: list[str] = []
+    with station(tiny_recipe_path) as running, ThreadPoolExecutor(4) as clients:
+        asking = [clients.submit(ask, part) for part in range(120)]
+        assert until(lambda: len(answered) > 40)
+        killed = running.workers[0]
+        os.kill(killed, signal.SIGKILL)
+        assert all(each.result(60) < 10 for each in asking)
+        assert until(lambda: len(running.events("ready")) >= 3)
+        assert len(running.workers) == 2
+        assert killed not in running.workers
+        assert httpx.post(f"{running.url}/api/inspect", content=good).json()["verdict"] == "OK"
+        judged = Counter(line["part_id"] for line in running.events("inspected"))
+        told = Counter(answered)
+        assert len({part.partition("-")[0] for part in told}) == 120
+        assert all(judged[part] >= count for part, count in told.items())  # nothing was answered that was not judged
+        assert sum(judged.values()) - told.total() <= 8 + 1  # what was in work when it was killed, and the one above
+
+
+def test_what_one_worker_is_told_all_know(tiny_recipe_path: Path, tmp_path: Path, good: bytes) -> None:
+    package = open_package(tiny_recipe_path)
+    provenance = package.recipe.provenance.model_copy(update={"created": "2026-02-02T00:00:00Z"})
+    newer = tmp_path / "newer.onspec"
+    pack(replace(package, recipe=package.recipe.model_copy(update={"provenance": provenance})), newer)
+
+    def judging(url: str) -> set[str]:
+        """With what recipes 30 new connections are judged."""
+        answers = [httpx.post(f"{url}/api/inspect", content=good).json() for _ in range(30)]
+        return {answer["recipe"].partition("@sha256:")[2] for answer in answers}
+
+    def told(url: str, parts: int) -> list[str]:
+        """The part ids that a reader of events hears of."""
+        got: list[str] = []
+        with httpx.stream("GET", f"{url}/api/events", timeout=30) as stream, ThreadPoolExecutor(1) as clients:
+            lines = stream.iter_lines()
+            assert next(lines).startswith(":")
+            time.sleep(0.3)  # until the other worker knows of the reader
+            for part in range(parts):
+                clients.submit(httpx.post, f"{url}/api/inspect?part_id={part}", content=good)
+            while len(got) < parts:
+                line = next(lines)
+                if line.startswith("data: "):
+                    got.append(json.loads(line.removeprefix("data: "))["part_id"])
+        return sorted(got, key=int)
+
+    folder = ("--recipes", str(tmp_path / "state"))
+    with station(tiny_recipe_path, *folder) as running:
+        answer = httpx.post(f"{running.url}/api/recipes?activate=true", content=newer.read_bytes(), timeout=30)
+        assert answer.status_code == 201, answer.text
+        assert judging(running.url) == {open_package(newer).digest}
+        assert told(running.url, 30) == [str(part) for part in range(30)]
+        os.kill(running.workers[0], signal.SIGKILL)  # the one that takes its place knows it, too
+        assert until(lambda: len(running.events("worker started")) == 3)
+        assert until(lambda: len(running.events("Application startup complete.")) == 3)
+        assert judging(running.url) == {open_package(newer).digest}
+        back = httpx.post(f"{running.url}/api/recipes/tiny/rollback", timeout=30)
+        assert back.json()["active"] == package.digest
+        assert judging(running.url) == {package.digest}
+
+
+def test_workers_end_when_their_supervisor_is_killed(tiny_recipe_path: Path, tmp_path: Path) -> None:
+    running = Station(tiny_recipe_path, tmp_path / "log")
+    workers = running.workers
+    running.process.kill()
+    running.process.wait(10)
+    assert len(workers) == 2
+    assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))

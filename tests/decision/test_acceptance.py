@@ -7,16 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onspec.decision.acceptance import Found, accept, figures
-from onspec.decision.judge import measured
-from onspec.decision.rules import Condition, Rule, RuleSet
+from onspec.decision.acceptance import accept as ruling
+from onspec.decision.conditions import Condition
+from onspec.decision.found import Found, measured
+from onspec.decision.rules import Rule, RuleSet
 from onspec.decision.thresholds import Thresholds
 from onspec.decision.zones import Zone
-from onspec.domain import Defect, Verdict
+from onspec.domain import Defect, RulesError, Verdict
+from onspec.domain.fired import Ground
+from onspec.domain.pixel_size import PixelSize
 
 ZONES = {"seal": Zone(rectangle=(0, 0, 9, 9), use="forbid"), "edge": Zone(rectangle=(9, 0, 9, 9))}
 THRESHOLDS = Thresholds(image=0.6, review=0.3)
+PIXEL = PixelSize.of(0.1)
 SEVERITY = {Verdict.OK: 0, Verdict.REVIEW: 1, Verdict.NG: 2}
+
+
+def accept(found: list[Found], rules: RuleSet, thresholds: Thresholds) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict and the reasons of a ruling."""
+    made = ruling(found, rules, thresholds)
+    return made.verdict, made.reasons
 
 
 def defect(score: float = 0.97, area: int = 100, length: float = 20.0, cls: str = "defect", x: int = 0) -> Defect:
@@ -29,7 +39,7 @@ def defect(score: float = 0.97, area: int = 100, length: float = 20.0, cls: str 
 
 def found(*zones: str, certain: bool = True, **measures: Any) -> Found:  # noqa: ANN401
     """A found defect that touches these zones."""
-    return Found(measured(defect(**measures), 0.1), frozenset(zones), certain)
+    return Found(measured(defect(**measures), PIXEL), frozenset(zones), certain)
 
 
 def rule(name: str = "r", max_count: int = 0, outcome: str = "NG", **when: Any) -> RuleSet:  # noqa: ANN401
@@ -40,7 +50,7 @@ def rule(name: str = "r", max_count: int = 0, outcome: str = "NG", **when: Any) 
 
 defects = st.builds(
     lambda score, area, length, cls, x, zones: Found(
-        measured(defect(score, area, length, cls, x), 0.1), frozenset(zones), certain=score >= THRESHOLDS.image
+        measured(defect(score, area, length, cls, x), PIXEL), frozenset(zones), certain=score >= THRESHOLDS.image
     ),
     st.floats(THRESHOLDS.review or 0, 1),
     st.integers(1, 1000),
@@ -94,8 +104,8 @@ def test_a_verdict_that_is_not_ok_has_reasons(rules: RuleSet, parts: list[Found]
 
 @given(st.integers(1, 10_000), st.floats(0.5, 200), st.floats(0.001, 10), st.floats(0.001, 10))
 def test_mm_rules_scale_with_the_pixel_size(area: int, length: float, pixel: float, factor: float) -> None:
-    one = measured(defect(area=area, length=length), pixel)
-    other = measured(defect(area=area, length=length), pixel * factor)
+    one = measured(defect(area=area, length=length), PixelSize.of(pixel))
+    other = measured(defect(area=area, length=length), PixelSize.of(pixel * factor))
     assert one.area_mm2 == pytest.approx(area * pixel**2)
     assert other.area_mm2 == pytest.approx((one.area_mm2 or 0) * factor**2)
     assert other.length_mm == pytest.approx((one.length_mm or 0) * factor)
@@ -147,8 +157,14 @@ def test_a_count_is_accepted_up_to_its_limit() -> None:
     assert accept(specks, rule("specks", max_count=3), THRESHOLDS) == (Verdict.NG, ("specks: count 4 > 3",))
 
 
-def test_a_measure_in_mm_that_is_not_known_reaches_no_limit() -> None:
-    assert accept([Found(defect())], rule(min_area_mm2=0.0), THRESHOLDS)[0] is Verdict.OK
+def test_what_cannot_be_measured_is_not_judged() -> None:
+    for limit in ("min_area_mm2", "max_area_mm2", "min_contrast"):
+        with pytest.raises(RulesError, match=r"which cannot be told"):
+            accept(
+                [Found(defect())],
+                RuleSet(rules=(Rule(name="r", when=Condition.model_validate({limit: 0.0})),)),
+                THRESHOLDS,
+            )
 
 
 def test_a_review_rule_and_ng_beside_it() -> None:
@@ -191,4 +207,4 @@ def test_the_review_band_asks_only_where_a_certain_defect_would_reject() -> None
     ],
 )
 def test_figures_tell_value_and_limit_apart(value: float, limit: float, measure: str, text: str) -> None:
-    assert figures(value, limit, measure) == text
+    assert str(Ground(measure=measure, figure=value, relation=">=", limit=limit)) == f"{measure} {text}"

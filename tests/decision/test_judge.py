@@ -10,8 +10,9 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 import onspec.decision.tasks as reading
+from onspec.decision.conditions import Condition
 from onspec.decision.judge import judge
-from onspec.decision.rules import Condition, Rule, RuleSet
+from onspec.decision.rules import Rule, RuleSet
 from onspec.decision.tasks import TASKS, image_scores
 from onspec.decision.thresholds import Thresholds
 from onspec.decision.zones import Zone

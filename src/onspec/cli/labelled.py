@@ -112,11 +112,11 @@ def _add(evaluator: "Evaluator", sample: "Sample", result: "Result") -> None:
     label = label_of(sample, result, evaluator.classes)
     decision = Decision(
         verdict=told.verdict, score=told.score, class_scores=told.class_scores, cls=told.cls, reasons=told.reasons,
-        defects=told.defects,
+        fired=told.fired, defects=told.defects,
     )  # fmt: skip
     evaluator.add(
         sample.name, sample.part, sample.defective, result.prediction, label.truth, decision=decision, ms=_ms(result),
-        cls=label.cls, boxes=label.boxes,
+        cls=label.cls, boxes=label.boxes, image=result.image, placement=result.placement,
     )  # fmt: skip
 
 

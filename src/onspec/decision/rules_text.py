@@ -160,10 +160,15 @@ def _fields(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
             node = node.get("items", {})
         else:
             node = node.get("properties", {}).get(key) or node.get("additionalProperties") or {}
-        reference = node.get("$ref")
-        if reference:
-            node = schema["$defs"][reference.rsplit("/", 1)[-1]]
+        node = _resolved(node, schema)
     return list(node.get("properties", {}))
+
+
+def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """What a node refers to; of an optional one, what it is where it is given."""
+    node = next((option for option in node.get("anyOf", ()) if option.get("type") != "null"), node)
+    reference = node.get("$ref")
+    return cast("dict[str, Any]", schema["$defs"][reference.rsplit("/", 1)[-1]]) if reference else node
 
 
 def _shown(value: object) -> str:

@@ -9,11 +9,13 @@ OnspecError                  anything onspec refuses, in one plain sentence
 │   └── SplitError           a split that is absent, leaks or leaves a part out
 ├── ImageError               one image that cannot be judged; among a thousand it ends as ERROR, the rest go on
 │   ├── UnreadableImageError absent, truncated, corrupt or of a format nobody here decodes
-│   └── UnexpectedImageError readable, but of another size, depth or colour than the recipe was made for
+│   ├── UnexpectedImageError readable, but of another size, depth or colour than the recipe was made for
+│   └── PartNotFoundError    the part is not where and as the rules' `part` says, so its zones are unknown
 ├── RulesError               acceptance rules that cannot be applied
 ├── RecipeError              a recipe file that cannot be used
 │   └── IntegrityError       a recipe changed after it was packed, or not signed by whom it should be
 ├── EngineError              an inference engine that is unknown, cannot start or failed
+├── RecordError              a verdict that cannot be recorded, or a record that is not there
 └── EvidenceError            a claim that the data cannot support
 """
 
@@ -61,6 +63,10 @@ class UnexpectedImageError(ImageError):
     """A readable image of another size, depth or colour than the recipe was made for."""
 
 
+class PartNotFoundError(ImageError):
+    """The part whose zones the rules speak of is not in the image, or not where it may be."""
+
+
 class RulesError(OnspecError):
     """Acceptance rules that cannot be applied."""
 
@@ -75,6 +81,10 @@ class IntegrityError(RecipeError):
 
 class EngineError(OnspecError):
     """An inference engine that is unknown, cannot start or failed."""
+
+
+class RecordError(OnspecError):
+    """A verdict that cannot be recorded, or a record that is not there or cannot be used."""
 
 
 class EvidenceError(OnspecError):

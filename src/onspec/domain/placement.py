@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 Points = NDArray[np.float64]
 """float64 (N, 2): x, y in px of an image, from its top left, y down."""
@@ -41,7 +42,30 @@ class Placement:
         """Points of this image → where they lie in the taught image; undoes `to_image`."""
         return np.asarray((points - self.found) @ self._turn() + self.taught)
 
+    def place(self) -> "Place":
+        """As an inspection tells it."""
+        shift = (self.found[0] - self.taught[0], self.found[1] - self.taught[1])
+        return Place(
+            x=round(self.found[0], 3),
+            y=round(self.found[1], 3),
+            angle_deg=round(self.angle_deg, 4),
+            score=round(self.score, 4),
+            shift_px=(round(shift[0], 3), round(shift[1], 3)),
+        )
+
     def _turn(self) -> Points:
         """Counter-clockwise as seen, where y points down."""
         angle = math.radians(self.angle_deg)
         return np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+
+
+class Place(BaseModel):
+    """Where an inspected image shows the part."""
+
+    model_config = ConfigDict(frozen=True)
+
+    x: float = Field(description="of the part's reference point, px of this image")
+    y: float
+    angle_deg: float = Field(description="turned against the taught image, counter-clockwise as seen")
+    score: float = Field(ge=0, le=1, description="how like the taught part it is")
+    shift_px: tuple[float, float] = Field(description="x, y of the reference point against the taught image")

@@ -6,6 +6,8 @@ from typing import Annotated, Final, Self
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from onspec.domain.defect import Defect
+from onspec.domain.fired import Fired
+from onspec.domain.placement import Place
 
 GOOD: Final = "good"
 """What a classifier calls a part without a defect; no class of defects may be called so there."""
@@ -36,6 +38,7 @@ class Decision(BaseModel):
     class_scores: ClassScores = Field(default_factory=dict, description="class → the image's score for that class")
     cls: str | None = Field(None, validation_alias=AliasChoices("class", "cls"), serialization_alias="class")
     reasons: tuple[str, ...] = ()
+    fired: tuple[Fired, ...] = Field((), description="the rules that fired, with figures and limits")
     defects: tuple[Defect, ...] = ()
 
     @model_validator(mode="after")
@@ -64,11 +67,13 @@ class Inspection(BaseModel):
         description="the whole image's class where the recipe classifies, `good` included",
     )
     reasons: tuple[str, ...] = ()
+    fired: tuple[Fired, ...] = Field((), description="the rules that fired, with figures and limits")
     defects: tuple[Defect, ...] = ()
     size: tuple[int, int] | None = Field(None, description="width, height in px")
+    placement: Place | None = Field(None, description="of the part, where the recipe locates it")
     recipe: str = Field(description="NAME@sha256:HEX")
     engine: str
-    ms: dict[str, float] = Field(default_factory=dict, description="read, infer, decide: wall time in ms")
+    ms: dict[str, float] = Field(default_factory=dict, description="read, infer, locate, decide: wall time in ms")
     error: str | None = None
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """Judged images, one at a time → counts → metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -9,12 +10,14 @@ from onspec.decision.rules import RuleSet
 from onspec.decision.tasks import image_scores
 from onspec.decision.thresholds import Thresholds
 from onspec.domain import Decision, Prediction, Task, Verdict
+from onspec.domain.pixel_size import PixelSize
+from onspec.domain.placement import Placement
 from onspec.evaluation.box_ranking import BoxPrecision, box_precision
 from onspec.evaluation.boxes import Boxes, Labelled, labelled
 from onspec.evaluation.calibration import calibration
 from onspec.evaluation.classification import classification_figures, labelled_area, told, true_label
 from onspec.evaluation.cost_figures import DEFAULT, cost_figures
-from onspec.evaluation.defects import Seen, ZoneMasks, compare
+from onspec.evaluation.defects import Seen, compare
 from onspec.evaluation.detection import COUNTS
 from onspec.evaluation.figures import detection_figures, image_figures, part_figures, rate
 from onspec.evaluation.kinds import kinds
@@ -27,13 +30,15 @@ from onspec.evaluation.reject_scores import RejectScores, reject_scores
 from onspec.evaluation.results import ImageResult, by_part
 from onspec.evaluation.what_if import what_if
 from onspec.evaluation.zone_figures import zone_figures
+from onspec.imaging.reading import Image
 
 
 class Evaluator:
     """Takes judged images in any order and keeps counts, histograms and boxes of them, never the maps.
 
     `results` has one entry an image, in the order in which they came. The plant's rules say where zones are, and what
-    another threshold would have decided; `pixel_size_mm` wins over that of the rules.
+    another threshold would have decided; `pixel_size_mm` wins over that of the rules. As an attribute it is the side of
+    a square pixel of the same area.
     """
 
     def __init__(
@@ -42,18 +47,19 @@ class Evaluator:
         thresholds: Thresholds,
         task: Task = Task.SEGMENT,
         rules: RuleSet = RuleSet(),  # noqa: B008 (frozen)
-        pixel_size_mm: float | None = None,
+        pixel_size_mm: float | PixelSize | None = None,
     ) -> None:
         self.classes = tuple(classes)
         self.thresholds = thresholds
         self.task = task
         self.rules = rules
-        self.pixel_size_mm = rules.pixel_size_mm if pixel_size_mm is None else pixel_size_mm
+        size = rules.pixel_size_mm if pixel_size_mm is None else pixel_size_mm
+        self._pixel = None if size is None else PixelSize.of(size)
+        self.pixel_size_mm = None if self._pixel is None else self._pixel.mean
         self.results: list[ImageResult] = []
-        self._zones: dict[tuple[int, int], ZoneMasks] = {}
         self._pixels = PixelComparison(len(self.classes), thresholds.pixel)
 
-    def add(
+    def add(  # noqa: PLR0913 (each is something that may be known of an image)
         self,
         name: str,
         part: str,
@@ -65,6 +71,8 @@ class Evaluator:
         ms: float | None = None,
         cls: str | None = None,
         boxes: Labelled | None = None,
+        image: Image | None = None,
+        placement: Placement | None = None,
     ) -> None:
         """Count one image.
 
@@ -75,13 +83,18 @@ class Evaluator:
             ms: wall time that the inspection took.
             cls: the class of a label that is about the whole image.
             boxes: where its defects are; `None`, or none on a defective image, where nobody knows.
+            image, placement: what rules on contrast and zones on the part need, see `judge`.
 
         Raises:
             ValueError: maps or labels that do not fit the classes or each other, or a good image with a defect.
         """
         known = self._checked(name, defective, prediction, truth)
         label = self._checked_boxes(name, defective, boxes)
-        decision = decision or self._judge(prediction, self.thresholds)
+        asked = partial(
+            judge, prediction, rules=self.rules, pixel_size_mm=self._pixel, task=self.task, image=image,
+            placement=placement,
+        )  # fmt: skip
+        decision = decision or asked(thresholds=self.thresholds)
         scores = decision.class_scores or image_scores(prediction, self.thresholds, self.task).classes
         seen = self._outlined(defective, prediction, known)
         counted = COUNTS[self.task](prediction, known, label, self.thresholds, self.classes)
@@ -107,8 +120,8 @@ class Evaluator:
                 matches=counted.matches,
                 box_matches=counted.box_matches,
                 boxes=counted.boxes,
-                compared=compare(self._seen(prediction, known, label, named, is_told)),
-                rejects=self._rejects(prediction, decision.score),
+                compared=compare(self._seen(prediction, known, label, named, is_told, placement)),
+                rejects=self._rejects(asked, decision.score),
                 defects=len(decision.defects),
                 area_px=sum(defect.area_px for defect in decision.defects),
                 ms=ms,
@@ -146,27 +159,23 @@ class Evaluator:
             costs=cost_figures(what_if(self.results, self.thresholds), costs),
         )
 
-    def _judge(self, prediction: Prediction, thresholds: Thresholds) -> Decision:
-        return judge(prediction, thresholds, self.rules, self.pixel_size_mm, self.task)
-
-    def _rejects(self, prediction: Prediction, score: float) -> RejectScores:
+    def _rejects(self, judged: Callable[..., Decision], score: float) -> RejectScores:
         """Up to which thresholds the image is rejected. Without rules the score says it: any defect is NG."""
-        if not self.rules.rules:
+        if not self.rules.rules and self.rules.default in (None, "NG"):
             return RejectScores(score, score)
 
         def ask(threshold: float) -> Verdict:
             other = self.thresholds.model_copy(update={"image": threshold, "review": None})
-            return self._judge(prediction, other).verdict
+            return judged(thresholds=other).verdict
 
         return reject_scores(ask, score, self.thresholds.image, self.thresholds.review)
 
     def _seen(
-        self, prediction: Prediction, truth: Truth | None, label: Boxes | None, named: str | None, is_told: str
-    ) -> Seen:
-        size = prediction.size
-        if size not in self._zones:
-            self._zones[size] = {name: zone.mask(size) for name, zone in self.rules.zones.items()}
-        masks, ignored = self._zones[size], self.rules.zones_of("ignore")
+        self, prediction: Prediction, truth: Truth | None, label: Boxes | None, named: str | None, is_told: str,
+        placement: Placement | None,
+    ) -> Seen:  # fmt: skip
+        masks = {name: zone.mask(prediction.size, self._pixel, placement) for name, zone in self.rules.zones.items()}
+        ignored = self.rules.zones_of("ignore")
         return Seen(
             prediction, self.thresholds, self.task, self.classes, truth, label, named, is_told,
             zones={name: mask for name, mask in masks.items() if name not in ignored},

@@ -233,27 +233,45 @@ def _deepest(labels: Labels, depth: NDArray[np.float32], wanted: NDArray[np.int3
     return np.asarray(at[first], np.intp)
 
 
+def extent_of(wide: NDArray[np.bool_]) -> Slices | None:
+    """Rows and columns that hold all that is wanted in (H, W); `None` where nothing is.
+
+    They begin on even ones: OpenCV labels in blocks of 2×2, so that a view numbers its regions as the whole does.
+    """
+    rows = np.flatnonzero(wide.any(axis=1))
+    if not len(rows):
+        return None
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(wide[first:last].any(axis=0))
+    return slice(first & ~1, last), slice(int(columns[0]) & ~1, int(columns[-1]) + 1)
+
+
 def count_objects(wide: NDArray[np.bool_], cores: ScoreMap | None) -> tuple[NDArray[np.int32], int]:
     """The labels of `objects_of`, and how many there are with label 0."""
-    mask = wide.astype(np.uint8)
-    if cores is not None:
-        labels = split_touching(mask, cores.values)
-        return labels, int(labels.max(initial=0)) + 1
-    count, connected = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_32S)
-    return np.asarray(connected, np.int32), count
+    labels, boxes = objects_of(wide, cores)
+    return labels, len(boxes)
 
 
-def objects_of(wide: NDArray[np.bool_], cores: ScoreMap | None) -> tuple[NDArray[np.int32], list[Slices]]:
+def objects_of(
+    wide: NDArray[np.bool_], cores: ScoreMap | None, at: Slices | None = None
+) -> tuple[NDArray[np.int32], list[Slices]]:
     """Connected regions, or the objects in them where cores tell touching ones apart.
 
-    Labels int32 (H, W), 0 outside of `wide`, and where each label lies; label 0 has a place in the list.
+    Labels int32 (H, W), 0 outside of `wide`, and where each label lies; label 0 has a place in the list. `at` is
+    `extent_of(wide)` for who knows it already. Only that part is worked on: a defect is small in its image.
     """
-    mask = wide.astype(np.uint8)
+    at = extent_of(wide) if at is None else at
+    labels = np.zeros(wide.shape, np.int32)
+    if at is None:
+        return labels, [(slice(0, wide.shape[0]), slice(0, wide.shape[1]))]
+    mask = wide[at].astype(np.uint8)
     if cores is not None:
-        labels = split_touching(mask, cores.values)
+        labels[at] = split_touching(mask, cores.values[at])
         return labels, _extents(labels)
-    _, connected, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_32S)
-    return np.asarray(connected, np.int32), [(slice(y, y + h), slice(x, x + w)) for x, y, w, h in stats[:, :4].tolist()]
+    _, labels[at], stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_32S)
+    top, left = at[0].start, at[1].start
+    boxes = ((top + y, left + x, h, w) for x, y, w, h in stats[:, :4].tolist())
+    return labels, [(slice(y, y + h), slice(x, x + w)) for y, x, h, w in boxes]
 
 
 def _extents(labels: NDArray[np.int32]) -> list[Slices]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onspec.domain import Defect, Prediction, ScoreMap
-from onspec.imaging.instances import objects_of
+from onspec.imaging.instances import extent_of, objects_of
 from onspec.imaging.weighing import Weighing
 
 
@@ -55,10 +55,11 @@ def find_regions(
     floor, total = weighing.floor(min(floor, pixel_threshold)), seen.total()
     values = total.values
     wide = values >= floor
-    if not wide.any():  # of a large good part, no labels need memory
+    extent = extent_of(wide)
+    if extent is None:  # of a large good part, no labels need memory
         return []
-    labels, boxes = objects_of(wide, seen.cores)
-    scores = weighing.regions(total, labels, len(boxes))
+    labels, boxes = objects_of(wide, seen.cores, extent)
+    scores = weighing.regions(total, labels, len(boxes), extent)
     regions: list[Region] = []
     for label in np.flatnonzero(scores[1:] >= least) + 1:
         at = boxes[label]
@@ -82,7 +83,7 @@ def _measure_pieces(
         x, y, w, h, area = (int(v) for v in stats[label])
         mask = np.ascontiguousarray((labels[y : y + h, x : x + w] == label).astype(np.uint8))
         at = (origin[0] + x, origin[1] + y)
-        length, width, angle = _rectangle(mask)
+        length, width, angle = smallest_rectangle(mask)
         defect = Defect(
             cls=_class_of(maps, mask, at),
             score=score,
@@ -110,21 +111,21 @@ def _class_of(maps: Sequence[ScoreMap], mask: NDArray[np.uint8], at: tuple[int, 
 
 def _outline(mask: NDArray[np.uint8], at: tuple[int, int]) -> tuple[tuple[int, int], ...]:
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=at)
-    points = np.asarray(max(contours, key=len)).reshape(-1, 2)
-    return tuple((int(x), int(y)) for x, y in points)
+    points: list[list[int]] = np.asarray(max(contours, key=len), np.int32).reshape(-1, 2).tolist()
+    return tuple((x, y) for x, y in points)
 
 
-def _rectangle(mask: NDArray[np.uint8]) -> tuple[float, float, float]:
-    """Sides (long, short) in px and orientation of the smallest rectangle around the pixels' areas, not centres.
+def smallest_rectangle(mask: NDArray[np.uint8], pixel: tuple[float, float] = (1.0, 1.0)) -> tuple[float, float, float]:
+    """Sides (long, short) and orientation of the smallest rectangle around the pixels' areas, not centres.
 
-    Each pixel is a unit square; the outer ends of each row are enough for the hull. The orientation is in degrees,
-    0 ≤ angle < 180.
+    Each pixel is a rectangle with the sides `pixel` along x and y, in whose unit the result is; the outer ends of each
+    row are enough for the hull. The orientation is in degrees, counter-clockwise as seen, 0 ≤ angle < 180.
     """
     rows = np.flatnonzero(mask.any(axis=1))
     left = mask[rows].argmax(axis=1)
     right = mask.shape[1] - mask[rows][:, ::-1].argmax(axis=1)
     corners = np.concatenate([np.stack([x, rows + dy], axis=1) for x in (left, right) for dy in (0, 1)])
-    _, (side_a, side_b), angle = cv2.minAreaRect(cv2.convexHull(corners.astype(np.float32)))
+    _, (side_a, side_b), angle = cv2.minAreaRect(cv2.convexHull((corners * pixel).astype(np.float32)))
     if side_a < side_b:
         side_a, side_b, angle = side_b, side_a, angle + 90.0
     counter_clockwise = -angle % 180.0  # OpenCV's angle turns from x towards y, which points down

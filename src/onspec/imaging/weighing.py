@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onspec.domain import ScoreMap
-from onspec.imaging.instances import count_objects
+from onspec.imaging.instances import Slices, extent_of, objects_of
 
 _ROUNDING = 1e-6
 """What a mean of scores may differ from the scores themselves by rounding alone."""
@@ -37,8 +37,13 @@ class Weighing(Protocol):
         """The score from which pixels belong to a region, given the lowest score that a verdict depends on."""
         ...
 
-    def regions(self, total: ScoreMap, labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:
-        """The score of each of `count` labels, float64 (count,); label 0 is what belongs to no region."""
+    def regions(
+        self, total: ScoreMap, labels: NDArray[np.int32], count: int, at: Slices | None = None
+    ) -> NDArray[np.float64]:
+        """The score of each of `count` labels, float64 (count,); label 0 is what belongs to no region.
+
+        Rows and columns `at` hold all of the others, where that is known; the rest is not looked at.
+        """
         ...
 
     def image(self, total: ScoreMap, cores: ScoreMap | None) -> float:
@@ -56,8 +61,11 @@ class Peak:
         """No pixel of a lower score can have a higher mean: see `peak_field`."""
         return lowest
 
-    def regions(self, total: ScoreMap, labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:
+    def regions(
+        self, total: ScoreMap, labels: NDArray[np.int32], count: int, at: Slices | None = None
+    ) -> NDArray[np.float64]:
         """The highest of `peak_field` in each label."""
+        del at  # the field has to be made of the whole
         scores = np.zeros(count, np.float64)
         for rows, field in _peak_strips(total, self.window):
             inside = labels[rows] > 0
@@ -88,21 +96,25 @@ class Evidence:
         del lowest
         return EVIDENCE_FLOOR
 
-    def regions(self, total: ScoreMap, labels: NDArray[np.int32], count: int) -> NDArray[np.float64]:
+    def regions(
+        self, total: ScoreMap, labels: NDArray[np.int32], count: int, at: Slices | None = None
+    ) -> NDArray[np.float64]:
         """The evidence of each label; 0 for label 0."""
         highest, sums = np.zeros(count, np.float64), np.zeros(count, np.float64)
-        for found, odds in _odds_strips(total, labels):
+        for found, odds in _odds_strips(total, labels, at):
             np.maximum.at(highest, found, odds)
-        for found, odds in _odds_strips(total, labels):
+        for found, odds in _odds_strips(total, labels, at):
             relative = (odds / np.maximum(highest, _TINY)[found]) ** self.sharpness
             sums += np.bincount(found, weights=relative, minlength=count)
         return self._evidence(highest, sums, total.values.size)
 
     def image(self, total: ScoreMap, cores: ScoreMap | None) -> float:
         """The evidence of the strongest region; where no pixel reaches the floor, that of the highest one alone."""
-        labels, count = count_objects(total.values >= EVIDENCE_FLOOR, cores)
-        if count > 1:
-            return float(self.regions(total, labels, count).max())
+        wide = total.values >= EVIDENCE_FLOOR
+        at = extent_of(wide)
+        if at is not None:
+            labels, boxes = objects_of(wide, cores, at)
+            return float(self.regions(total, labels, len(boxes), at).max())
         highest = _odds(total.values.max(keepdims=True).ravel())
         return float(self._evidence(highest, (highest > 0).astype(np.float64), total.values.size)[0])
 
@@ -115,12 +127,19 @@ class Evidence:
         return np.asarray(np.where(sums > 0, 1.0 / (1.0 + np.exp(-np.maximum(weight, -_FAINTEST))), 0.0), np.float64)
 
 
-def _odds_strips(total: ScoreMap, labels: NDArray[np.int32]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float64]]]:
-    """Labels and odds of the pixels of regions, some rows at a time: a large map has no room for all at once."""
-    for top in range(0, len(labels), _ROWS):
-        rows = labels[top : top + _ROWS]
-        inside = rows > 0
-        yield rows[inside], _odds(total.values[top : top + _ROWS][inside])
+def _odds_strips(
+    total: ScoreMap, labels: NDArray[np.int32], at: Slices | None
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float64]]]:
+    """Labels and odds of the pixels of regions, some rows at a time: a large map has no room for all at once.
+
+    The rows are those of the whole map whatever `at` is, so that sums are rounded alike.
+    """
+    wanted, columns = (slice(0, len(labels)), slice(None)) if at is None else at
+    for top in range(wanted.start // _ROWS * _ROWS, wanted.stop, _ROWS):
+        rows = slice(max(top, wanted.start), min(top + _ROWS, wanted.stop))
+        found = labels[rows, columns]
+        inside = found > 0
+        yield found[inside], _odds(total.values[rows, columns][inside])
 
 
 def _odds(scores: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -86,7 +86,8 @@ def test_no_verb_shows_the_help(onspec: Callable[..., Outcome]) -> None:
         (["inspekt"], "did you mean inspect?"),
         (["--frobnicate"], "choose demo"),
         (["serve", "--frobnicate"], "--frobnicate"),
-        (["serve"], "Missing argument"),
+        (["serve"], "name a recipe file"),
+        (["inspect"], "Missing argument"),
         (["serve", "a.onspec", "--port", "http"], "--port"),
     ],
 )

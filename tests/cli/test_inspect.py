@@ -250,3 +250,53 @@ def test_nothing_is_written_but_what_was_asked_for(tiny_recipe_path: Path, parts
     )  # fmt: skip
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 3), done.stderr
     assert list(home.rglob("*")) == []
+
+
+def test_a_folder_is_judged_side_by_side_in_order_with_its_pictures(
+    onspec: Run, tiny_recipe_path: Path, make_part: MakePart, tmp_path: Path
+) -> None:
+    for n in range(20):
+        write_image(tmp_path / "parts" / f"{n:02d}.png", make_part(SPOT) if n % 3 == 0 else make_part())
+    (tmp_path / "parts" / "07.png").write_bytes(b"hello")
+    folders = ("--maps", tmp_path / "maps", "--overlays", tmp_path / "overlays")
+    code, out, _ = onspec("inspect", tiny_recipe_path, tmp_path / "parts", *folders)
+    got = lines(out)
+    assert code == 1
+    assert [Path(line["image"]).stem for line in got] == [f"{n:02d}" for n in range(20)]
+    assert [line["verdict"] for line in got] == ["ERROR" if n == 7 else "NG" if n % 3 == 0 else "OK" for n in range(20)]
+    for folder in ("maps", "overlays"):
+        made = sorted(p.name for p in (tmp_path / folder).iterdir())
+        assert made == [f"{n:02d}.png" for n in range(20) if n != 7]
+    scores = {n: read_image(tmp_path / "maps" / f"{n:02d}.png")[22, 35] for n in (0, 1)}
+    assert scores[0] > 65000
+    assert scores[1] < 100
+
+
+def test_a_picture_that_cannot_be_written_stops_with_a_sentence(
+    onspec: Run, tiny_recipe_path: Path, parts: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "overlays" / "a" / "2.png").mkdir(parents=True)
+    code, out, err = onspec("inspect", tiny_recipe_path, parts, "--overlays", tmp_path / "overlays")
+    assert code == 2
+    assert "2.png: cannot be written" in err
+    assert "Traceback" not in err
+    assert lines(out)[1]["verdict"] == "NG"
+
+
+def test_ctrl_c_keeps_the_pictures_of_the_lines_that_were_written(
+    tiny_recipe_path: Path, parts: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "verdicts.jsonl"
+    options = ["--jsonl", str(target), "--maps", str(tmp_path / "maps")]
+    command = [*COMMAND, str(tiny_recipe_path), str(parts), "-", *options]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(200):
+            if target.exists() and target.read_text().count("\n") == 3:
+                break
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    assert sorted(p.relative_to(tmp_path / "maps").as_posix() for p in (tmp_path / "maps").rglob("*.*")) == [
+        "a/1.png", "a/2.png", "b/1.png",
+    ]  # fmt: skip

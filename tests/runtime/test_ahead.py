@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -76,3 +77,48 @@ def test_threads_end_with_a_consumer_that_stops_early() -> None:
             break
         time.sleep(0.1)
     assert threading.active_count() <= before
+
+
+class Picture:
+    """Something large."""
+
+
+def test_nothing_that_was_taken_is_held_while_the_next_is_waited_for() -> None:
+    more = threading.Event()
+    alive: list[weakref.ref[Picture]] = []
+
+    def make(number: int) -> Picture:
+        if number:
+            more.wait(10)
+        picture = Picture()
+        alive.append(weakref.ref(picture))
+        return picture
+
+    results = run_ahead(make, range(2), 1)
+    first: Picture | None = next(results)
+    taken: list[Picture] = []
+    consumer = threading.Thread(target=lambda: taken.extend(results))
+    consumer.start()
+    first = None
+    for _ in range(100):
+        if alive[0]() is None:
+            break
+        time.sleep(0.02)
+    assert (first, alive[0](), len(taken)) == (None, None, 0)
+    more.set()
+    consumer.join(10)
+    assert len(taken) == 1
+
+
+def test_as_few_ahead_as_asked_for() -> None:
+    done: list[int] = []
+
+    def work(number: int) -> int:
+        done.append(number)
+        return number
+
+    results = run_ahead(work, range(100), 8, ahead=1)
+    assert next(results) == 0
+    time.sleep(0.2)
+    assert len(done) <= 1 + 1 + 1  # the one taken, the one that waits, and the one in the feeder's hands
+    results.close()

@@ -23,11 +23,12 @@ Toned = Callable[..., Package]
 KINDS = [(Task.SEGMENT, False), (Task.SEGMENT, True), (Task.DETECT, False), (Task.CLASSIFY, False)]
 FIELDS = {
     "image", "part_id", "verdict", "score", "class_scores", "class", "reasons", "defects", "size", "recipe", "engine",
-    "ms", "error",
+    "ms", "error", "fired", "placement",
 }  # fmt: skip
 DEFECT_FIELDS = {
     "class", "score", "bbox", "centroid", "area_px", "area_mm2", "length_px", "width_px", "length_mm", "width_mm",
-    "elongation", "orientation_deg", "polygon",
+    "elongation", "orientation_deg", "polygon", "contrast", "distance_to_edge_px", "distance_to_edge_mm",
+    "distance_to_defect_px", "distance_to_defect_mm", "grade",
 }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def command(
     maps: Annotated[Path | None, typer.Option(help="Write score maps here: 16-bit PNG, 0…65535 = 0…1.")] = None,
     overlays: Annotated[Path | None, typer.Option(help="Write the images here with defects outlined.")] = None,
     engine: Annotated[str, typer.Option(help="Inference engine.")] = "auto",
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Threads that read images ahead.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Threads beside the engine's: they read and decide.")] = 2,
     fail_on_ng: Annotated[bool, typer.Option("--fail-on-ng", help="Exit 1 if any part is not OK.")] = False,
 ) -> int:
     """Judge images with a recipe: one JSON line an image, in order.
@@ -42,6 +42,8 @@ def command(
     Example: onspec inspect tile.onspec images/ --jsonl verdicts.jsonl --overlays pictures/
     """
     from itertools import chain
+
+    import cv2
 
     from onspec.cli.progress import talk
     from onspec.domain import Verdict
@@ -57,6 +59,7 @@ def command(
         package = open_package(recipe)
         if not from_stdin:  # who hands over names one by one waits for each answer
             engine = resolve(engine, package, None, len(found), talk)
+        cv2.setNumThreads(1)  # images are worked on side by side; threads for each of them only get in their way
         plan = plan_lanes(engine, None if from_stdin else len(found), package.recipe.input)
         inspector = stack.enter_context(closing(Inspector(package, engine, plan.threads, plan.lanes)))
         lines = stack.enter_context(_Lines(jsonl))

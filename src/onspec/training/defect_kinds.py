@@ -56,8 +56,7 @@ def zoomed(spot: Spot, rng: Generator) -> Field:
 def smeared(spot: Spot, rng: Generator) -> Field:
     """The texture is drawn out in one direction."""
     turn = _turn(rng.uniform(0, np.pi))
-    factor = math.exp(rng.uniform(math.log(1.7), math.log(10)))
-    return resampled(spot, turn @ np.diag([1 / factor, 1]) @ turn.T)
+    return resampled(spot, turn @ np.diag([1 / rng.uniform(3, 10), 1]) @ turn.T)
 
 
 def warped(spot: Spot, rng: Generator) -> Field:

@@ -200,7 +200,7 @@ def _load_process(
 async def _load(url: str, images: list[bytes], clients: int, seconds: float, rate: float | None) -> Load:
     address = urlsplit(url)
     requests = [
-        b"POST /api/inspect HTTP/1.1\r\nHost: load\r\nContent-Length: %d\r\n\r\n%b" % (len(image), image)
+        b"POST /api/inspect HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(image), image)
         for image in images
     ]
     found, start = Load(seconds), time.perf_counter()

@@ -309,7 +309,7 @@ def test_with_tokens_every_path_but_health_asks_for_one(tiny: Inspector, good: b
         answer = client.post("/api/inspect", content=good, headers={"Authorization": f"Bearer {TOKEN}"})
         assert answer.json()["verdict"] == "OK"
         twice = [("Authorization", "Bearer guess"), ("Authorization", f"Bearer {TOKEN}")]
-        assert is_problem(client.post("/api/inspect", content=good, headers=twice), 401)
+        assert is_problem(client.post("/api/inspect", content=good, headers=twice), 400, "more than once")
 
 
 def test_the_description_is_complete_and_its_example_is_an_inspection(client: httpx.Client) -> None:

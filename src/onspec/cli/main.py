@@ -37,6 +37,8 @@ VERBS: dict[str, str] = {
     "inspect": "Judge images with a recipe.",
     "explain": "Say why an image was judged as it was; try other rules on it.",
     "serve": "Judge images over HTTP.",
+    "records": "Look through recorded verdicts, review parts, export them as a data set.",
+    "replay": "Say what another recipe or rule set would have decided on recorded parts.",
     "bench": "Compare engines on this machine: time, memory, verdicts.",
     "quantize": "Write a recipe in lower precision, if it judges as its parent does.",
     "export": "Write a recipe's model for another runtime.",

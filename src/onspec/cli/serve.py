@@ -4,9 +4,12 @@ import os
 import re
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from onspec.service.recording import Archiving
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -41,6 +44,33 @@ def command(
         Path | None, typer.Option(help="Ed25519 public key (PEM) that recipes are signed for.")
     ] = None,
     production: Annotated[bool, typer.Option("--production", help="Load only released recipes.")] = False,
+    db: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", envvar="ONSPEC_DB", help="Record every verdict here: a file as records.db, or postgresql://…"
+        ),
+    ] = None,
+    db_files: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Images and spool of --db; beside the file if not given."),
+    ] = None,
+    keep_ok: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of OK images that are kept; all others are.")
+    ] = 0.01,
+    keep_days: Annotated[float | None, typer.Option(min=0, help="Keep images so long.")] = None,
+    keep_gb: Annotated[
+        float | None, typer.Option(min=0, help="Keep at most so many GB of images; the oldest go.")
+    ] = None,
+    db_wait_ms: Annotated[
+        float, typer.Option(min=0, help="What a verdict waits for the database, ms; then see --db-failure.")
+    ] = 200.0,
+    db_failure: Annotated[
+        str,
+        typer.Option(help="Then spool keeps its record on this disk until the database takes it; error gives none."),
+    ] = "spool",
+    station: Annotated[
+        str | None, typer.Option(help="Name of this station in the records; the machine's if not given.")
+    ] = None,
     golden_every: Annotated[
         str | None, typer.Option(metavar="TIME", help="Judge the golden samples anew so often: 30m, 1h, 1d.")
     ] = None,
@@ -64,6 +94,18 @@ def command(
     max_megapixels: Annotated[
         float, typer.Option(min=0.001, help="Largest image, megapixels; seen in its header, before it is unpacked.")
     ] = 128,
+    max_rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Requests a second of a token, or without tokens of an address.")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate with its chain (PEM); speaks TLS only.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Private key of --tls-cert (PEM, no password).")] = None,
+    audit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append who changed what, JSON lines chained by their hashes.")
+    ] = None,
+    otlp: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="OTEL_EXPORTER_OTLP_ENDPOINT", help="Send traces to this collector."),
+    ] = None,
 ) -> int:
     """Judge images over HTTP: POST /api/inspect takes an image file and answers with the verdict.
 
@@ -74,7 +116,7 @@ def command(
     """
     # OpenCV takes its limit from the environment when it is imported; a few KB of PNG can unpack to many GB.
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(round(max_megapixels * 1e6))
-    _require_packages(grpc=grpc is not None)
+    _require_packages(grpc=grpc is not None, db=db is not None)
     from onspec.domain import UsageError
     from onspec.service import running
     from onspec.service.app import Settings
@@ -82,7 +124,9 @@ def command(
     from onspec.service.queue import BatchPolicy
     from onspec.service.recipes import Opening
     from onspec.service.server import address_of, listen, serve
+    from onspec.service.tls import Tls
     from onspec.service.tokens import Tokens, require_tokens
+    from onspec.service.tracing import otlp_address
 
     if require_signed and public_key is None:
         raise UsageError("--require-signed needs the key that proves the signature: --public-key KEY.pub")
@@ -92,28 +136,67 @@ def command(
     require_tokens(host, tokens)
     if grpc is not None:
         require_tokens(_host(grpc), tokens)
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("--tls-cert and --tls-key belong together; give both")
+    tls = Tls(tls_cert, tls_key) if tls_cert and tls_key else None
     every_s = None if golden_every is None else _seconds(golden_every)
-    station = running.Station(
+    served = running.Station(
         files=tuple(recipes or ()),
         folder=recipes_folder,
         workers=workers,
         opening=Opening(engine, threads, public_key, production),
         tokens=tokens,
-        settings=Settings(max_body_mb, max_recipe_mb, every_s, grpc),
+        settings=Settings(
+            max_body_mb=max_body_mb,
+            max_recipe_mb=max_recipe_mb,
+            golden_every_s=every_s,
+            grpc=grpc,
+            max_megapixels=max_megapixels,
+            max_rate=max_rate,
+            tls=tls,
+            audit=audit,
+            otlp=otlp_address(otlp),
+        ),
         policy=BatchPolicy(max_batch, max_wait_ms, max_queue, deadline_ms),
+        archive=_archive(db, db_files, keep_ok, keep_days, keep_gb, db_wait_ms, db_failure, station),
     )
     with ExitStack() as stack:
-        station = running.prepare(station, stack)
-        app = running.application(station) if workers == 1 else None
+        served = running.prepare(served, stack)
+        app = running.application(served) if workers == 1 else None
         sock = listen(host, port)
         log_to_stderr()
-        active = running.identities(station) if app is None else app.state.recipes.identities
-        typer.echo(f"onspec: {address_of(sock)} judges with {', '.join(active) or 'no recipe yet'}", err=True)
+        active = running.identities(served) if app is None else app.state.recipes.identities
+        typer.echo(
+            f"onspec: {address_of(sock, tls is not None)} judges with {', '.join(active) or 'no recipe yet'}", err=True
+        )
         if app is not None:
-            serve(app, sock)
+            serve(app, sock, tls)
         else:
-            running.run_workers(station, sock)
+            running.run_workers(served, sock)
     return 0
+
+
+def _archive(
+    db: str | None,
+    files: Path | None,
+    ok_share: float,
+    days: float | None,
+    gigabytes: float | None,
+    wait_ms: float,
+    on_failure: str,
+    station: str | None,
+) -> "Archiving | None":
+    if db is None:
+        return None
+    from onspec.domain import UsageError
+    from onspec.records.archive import Safety
+    from onspec.records.images import KeepPolicy
+    from onspec.service.recording import Archiving
+
+    if on_failure not in ("spool", "error"):
+        raise UsageError(f"--db-failure {on_failure!r}; choose spool, error")
+    safety = Safety(wait_ms, "error" if on_failure == "error" else "spool")
+    return Archiving(db, files, KeepPolicy(ok_share, days, gigabytes), safety, station)
 
 
 def _seconds(text: str) -> float:
@@ -134,12 +217,21 @@ def _host(address: str) -> str:
     return host.strip("[]")
 
 
-def _require_packages(grpc: bool) -> None:
+def _require_packages(grpc: bool, db: bool) -> None:
     from importlib.util import find_spec
 
     from onspec.domain import MissingExtraError
 
-    needed = {"serve": ("fastapi", "uvicorn", "python_multipart"), "grpc": ("grpc", "google.protobuf") if grpc else ()}
+    needed = {
+        "serve": (
+            "fastapi",
+            "uvicorn",
+            "python_multipart",
+            "prometheus_client",
+            *(("sqlalchemy", "alembic") if db else ()),
+        ),
+        "grpc": ("grpc", "google.protobuf") if grpc else (),
+    }
     for extra, names in needed.items():
         if any(find_spec(name) is None for name in names):
             raise MissingExtraError("onspec serve --grpc" if extra == "grpc" else "onspec serve", extra)

@@ -36,7 +36,7 @@ class Ground(BaseModel):
                 f"{self.measure} {self.figure:.{_DECIMALS.get(self.measure, 1)}f} {self.relation} {low}…{high}{scope}"
             )
         least = 2 if scope.startswith(" per") else _DECIMALS.get(self.measure, 1)
-        # A score's limit is a chosen threshold of many digits; any other was written by a person, and is shown as it is.
+        # A score's limit is a chosen threshold of many digits; any other a person wrote, and it is shown as it is.
         exact = self.measure != "score"
         return f"{self.measure} {_told_apart(self.figure, self.relation, self.limit, least, exact)}{scope}"
 

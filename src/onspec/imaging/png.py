@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 
+from onspec.domain import UnreadableImageError
 from onspec.imaging.raw import Raw, by_opencv, damaged, refused
 from onspec.imaging.tiff import orientation_at
 
@@ -34,6 +35,15 @@ def read_png(data: bytes, name: str) -> Raw:
     if pixels.ndim == 3 and header[9] in _GRAY:
         pixels = np.ascontiguousarray(pixels[..., 0])
     return Raw(pixels, orientation=orientation_at(io.BytesIO(chunks.get(b"eXIf", b"")), 0))
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether every chunk of a PNG is there and as it was written; OpenCV may take gigabytes for one that is not."""
+    try:
+        _chunks(data, "")
+    except UnreadableImageError:
+        return False
+    return True
 
 
 def _chunks(data: bytes, name: str) -> dict[bytes, bytes]:

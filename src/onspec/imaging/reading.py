@@ -89,4 +89,6 @@ def decode_image(data: bytes, name: str, camera: Camera = AS_STORED) -> Image:
 
 def decode_raw(data: bytes) -> Image | None:
     """Decode with every channel kept (BGR or BGRA order), or `None`: for label images, whose values are a code."""
+    if data.startswith(png.MAGIC) and not png.is_whole(data):
+        return None
     return opencv_decode(data, cv2.IMREAD_UNCHANGED)

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -99,5 +100,7 @@ def _tag(file: BinaryIO, order: str, start: int, at: int, end: int, *, big: bool
 
 
 def _read(file: BinaryIO, form: str, at: int) -> tuple[int, ...]:
+    if at > sys.maxsize:  # BigTIFF can name offsets that no file has
+        raise struct.error(f"offset {at} is beyond any file")
     file.seek(at)
     return struct.unpack(form, file.read(struct.calcsize(form)))

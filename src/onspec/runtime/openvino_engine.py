@@ -16,7 +16,7 @@ from onspec.runtime.graph import PERMITTED, Graph
 from onspec.runtime.rewrites import rewritten
 
 if TYPE_CHECKING:
-    import openvino  # type: ignore[import-untyped]
+    import openvino
 
 NAME = "openvino"
 PRECISIONS: Mapping[str | None, str] = {"bf16": "bf16"}

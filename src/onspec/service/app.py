@@ -5,19 +5,26 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastapi import FastAPI
 
 from onspec import __version__
 from onspec.runtime.inspector import Inspector
-from onspec.service import admin, events, inspecting, protocol_v2
+from onspec.service import admin, events, inspecting, metrics, protocol_v2
+from onspec.service.audit import AuditGate, AuditLog
+from onspec.service.front import FrontDoor
 from onspec.service.gate import TokenGate
 from onspec.service.judging import Judging, Recorder
+from onspec.service.limits import Buckets
+from onspec.service.metrics import Metrics
 from onspec.service.problems import Problem, add_handlers
 from onspec.service.queue import BatchPolicy, JudgeQueue
 from onspec.service.recipes import Opening, Recipes
 from onspec.service.store import MemoryStore
+from onspec.service.tls import Tls
 from onspec.service.tokens import Tokens
+from onspec.service.tracing import tracing_to
 from onspec.service.versions import Check, check_golden
 from onspec.service.workers import Link
 
@@ -33,12 +40,22 @@ class Settings:
         max_recipe_mb: largest recipe file that may be sent, MB.
         golden_every_s: the golden samples of the active versions are judged anew so often; `None` only at the start.
         grpc: address for the gRPC form of the inference protocol, as HOST:PORT; `None` does without.
+        max_megapixels: largest image, seen in its header before it is unpacked.
+        max_rate: requests a second of a token, or without tokens of an address; `None` sets no limit.
+        tls: certificate and key; the socket is the server's affair, gRPC's and the headers are set here.
+        audit: file for who changed what; `None` only logs it.
+        otlp: address of a collector of traces; `None` sends none.
     """
 
     max_body_mb: float = 64
     max_recipe_mb: float = 512
     golden_every_s: float | None = None
     grpc: str | None = None
+    max_megapixels: float = 128
+    max_rate: float | None = None
+    tls: Tls | None = None
+    audit: Path | None = None
+    otlp: str | None = None
 
 
 def create_app(
@@ -71,8 +88,14 @@ def create_app(
     recipes = Recipes(inspectors, check=check, store=store, opening=opening)
     queue = JudgeQueue(policy)
     stream = events.Events()
-    judging = Judging(queue, stream, recorder)
+    counts = Metrics()
+    tracing = None if given.otlp is None else tracing_to(given.otlp)
+    judging = Judging(queue, stream, recorder, metrics=counts, tracing=tracing, most_pixels=given.max_megapixels * 1e6)
     recipes.on_release = queue.forget
+    recipes.on_change = lambda: counts.recipes(_active(recipes))
+    recipes.on_change()
+    buckets = None if given.max_rate is None else Buckets(given.max_rate)
+    audit = None if given.audit is None else AuditLog(given.audit)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -83,7 +106,9 @@ def create_app(
                 from onspec.service.grpc_server import serving
 
                 max_bytes = int(given.max_body_mb * 1e6)
-                port = await stack.enter_async_context(serving(given.grpc, recipes, judging, tokens, max_bytes))
+                port = await stack.enter_async_context(
+                    serving(given.grpc, recipes, judging, tokens, max_bytes, tls=given.tls, buckets=buckets)
+                )
                 app.state.grpc_port = port
             checking = asyncio.create_task(_check(recipes, given.golden_every_s))
             yield
@@ -91,6 +116,8 @@ def create_app(
             stream.close()
         await asyncio.to_thread(queue.close)
         recipes.close()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
         logger.info("stopped")
 
     app = FastAPI(
@@ -100,6 +127,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # these pages load scripts from another server; a plant's network has none
         redoc_url=None,
+        redirect_slashes=False,  # the address it would send clients to is made of a header that they chose
         responses=_TOKEN_ANSWERS if tokens else None,
     )
     add_handlers(app)
@@ -108,10 +136,13 @@ def create_app(
     app.include_router(protocol_v2.router(recipes, judging, max_bytes))
     app.include_router(admin.router(recipes, int(given.max_recipe_mb * 1e6)))
     app.include_router(events.router(stream))
-    if tokens:
-        app.add_middleware(TokenGate, tokens=tokens)
+    app.include_router(metrics.router(counts))
+    app.add_middleware(AuditGate, audit=audit, active=lambda: recipes.identities)
+    app.add_middleware(TokenGate, tokens=tokens, buckets=buckets)
+    app.add_middleware(FrontDoor, metrics=counts, tls=given.tls is not None)
     app.state.recipes, app.state.events = recipes, stream
     app.state.grpc_port = None
+    app.state.metrics = counts
     return app
 
 
@@ -119,6 +150,12 @@ _TOKEN_ANSWERS: dict[int | str, dict[str, object]] = {
     401: {"model": Problem, "description": "A token is needed."},
     403: {"model": Problem, "description": "The token's role may not do this."},
 }
+
+
+def _active(recipes: Recipes) -> list[tuple[str, str, str, bool]]:
+    """The active versions, as `Metrics.recipes` takes them."""
+    found = [version for name in recipes.names() if (version := recipes.active(name)) is not None]
+    return [(v.name, v.digest, v.inspector.engine_name, v.deviations is not None and v.fault is None) for v in found]
 
 
 async def _check(recipes: Recipes, every_s: float | None) -> None:

@@ -12,12 +12,15 @@ import grpc.aio
 from onspec import __version__
 from onspec.domain import UsageError
 from onspec.service import tensors
+from onspec.service.asking import identify
 from onspec.service.grpc_messages import SERVICE, MessageType, message
 from onspec.service.judging import Judging, require_judged
+from onspec.service.limits import Buckets
 from onspec.service.problems import ProblemError
 from onspec.service.protocol_v2 import EXTENSIONS, repository_index
 from onspec.service.recipes import Recipes
 from onspec.service.roles import Role
+from onspec.service.tls import Tls
 from onspec.service.tokens import Tokens
 
 logger = logging.getLogger("onspec.service")
@@ -29,6 +32,7 @@ _CODES = {
     404: grpc.StatusCode.NOT_FOUND,
     413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     422: grpc.StatusCode.INVALID_ARGUMENT,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
     503: grpc.StatusCode.UNAVAILABLE,
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
@@ -50,19 +54,31 @@ Method = Callable[[MessageType, Context], Awaitable[MessageType]]
 
 @asynccontextmanager
 async def serving(
-    address: str, recipes: Recipes, judging: Judging, tokens: Tokens | None, max_bytes: int
+    address: str,
+    recipes: Recipes,
+    judging: Judging,
+    tokens: Tokens | None,
+    max_bytes: int,
+    *,
+    tls: Tls | None = None,
+    buckets: Buckets | None = None,
 ) -> AsyncIterator[int]:
     """Answer on `address` (HOST:PORT); gives the port. At the end what is in flight finishes.
 
     Raises:
         UsageError: the address cannot be listened on.
     """
+    guard = Guard(tokens, buckets)
     service = Service(recipes, judging)
     options = [("grpc.max_receive_message_length", max_bytes), ("grpc.max_send_message_length", -1)]
     server = grpc.aio.server(options=options)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, _handlers(service, tokens)),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, _handlers(service, guard)),))
     try:
-        port = server.add_insecure_port(address)
+        if tls is None:
+            port = server.add_insecure_port(address)
+        else:
+            pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+            port = server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
     except RuntimeError as error:
         raise UsageError(f"cannot listen on --grpc {address}; choose another address") from error
     await server.start()
@@ -158,28 +174,53 @@ _METHODS: dict[str, tuple[str, Callable[[Service], Method], Role | None]] = {
 }
 
 
-def _handlers(service: Service, tokens: Tokens | None) -> dict[str, Any]:
+class Guard:
+    """Who may ask, and how often."""
+
+    def __init__(self, tokens: Tokens | None, buckets: Buckets | None) -> None:
+        self._tokens = tokens
+        self._buckets = buckets
+
+    def admit(self, role: Role | None, context: Context) -> None:
+        """Give the request its id; raises ProblemError 401, 403 or 429. Without a role it is open."""
+        values: dict[str, list[str]] = {}
+        for name, value in context.invocation_metadata() or ():
+            values.setdefault(name, []).append(value if isinstance(value, str) else value.decode("latin-1"))
+        identify(*(values[name][0] if name in values else None for name in ("x-request-id", "traceparent")))
+        if role is None:
+            return
+        given = values.get("authorization", [])
+        key = context.peer().rpartition(":")[0]
+        try:
+            if self._tokens:
+                key = f"the token of {self._tokens.require(given[0] if len(given) == 1 else None, role).name}"
+        finally:
+            if self._buckets is not None:
+                self._buckets.require(key)
+
+
+def _handlers(service: Service, guard: Guard) -> dict[str, Any]:
     handlers: dict[str, Any] = {}
     for name, (kind, method, role) in _METHODS.items():
         handlers[name] = grpc.unary_unary_rpc_method_handler(
-            _guarded(method(service), tokens, role),
+            _guarded(method(service), guard, role),
             request_deserializer=message(f"{kind}Request").FromString,
             response_serializer=lambda answer: answer.SerializeToString(),
         )
     handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
-        _stream(service, tokens),
+        _stream(service, guard),
         request_deserializer=message("ModelInferRequest").FromString,
         response_serializer=lambda answer: answer.SerializeToString(),
     )
     return handlers
 
 
-def _guarded(method: Method, tokens: Tokens | None, role: Role | None) -> Method:
+def _guarded(method: Method, guard: Guard, role: Role | None) -> Method:
     """Asks for the token, and makes every problem a status of gRPC."""
 
     async def guarded(request: MessageType, context: Context) -> MessageType:
         try:
-            _require(tokens, role, context)
+            guard.admit(role, context)
             return await method(request, context)
         except ProblemError as problem:
             await context.abort(_CODES.get(problem.status, grpc.StatusCode.INTERNAL), problem.sentence)
@@ -192,24 +233,18 @@ def _guarded(method: Method, tokens: Tokens | None, role: Role | None) -> Method
     return guarded
 
 
-def _require(tokens: Tokens | None, role: Role | None, context: Context) -> None:
-    if not tokens or role is None:
-        return
-    values = [value for name, value in context.invocation_metadata() or () if name == "authorization"]
-    tokens.require(values[0] if len(values) == 1 else None, role)
-
-
-def _stream(service: Service, tokens: Tokens | None) -> Callable[[Requests, Context], AsyncIterator[MessageType]]:
+def _stream(service: Service, guard: Guard) -> Callable[[Requests, Context], AsyncIterator[MessageType]]:
     """One answer after the other; a request that fails has its sentence in its answer, and the stream goes on."""
 
     async def stream(requests: Requests, context: Context) -> AsyncIterator[MessageType]:
         try:
-            _require(tokens, Role.OPERATOR, context)
+            guard.admit(Role.OPERATOR, context)
         except ProblemError as problem:
             await context.abort(_CODES[problem.status], problem.sentence)
         async for request in requests:
             answer = message("ModelStreamInferResponse")()
             try:
+                guard.admit(Role.OPERATOR, context)
                 answer.infer_response.CopyFrom(await service.model_infer(request, context))
             except ProblemError as problem:
                 answer.error_message = problem.sentence

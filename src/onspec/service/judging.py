@@ -2,14 +2,19 @@
 
 import asyncio
 import logging
+import math
 from time import perf_counter
 from typing import Protocol
 
 from onspec.domain import ImageError, Inspection, OnspecError, Verdict
 from onspec.runtime.inspector import Result
+from onspec.service.asking import request_id, trace_parent
 from onspec.service.events import Events
+from onspec.service.limits import require_pixels
+from onspec.service.metrics import Metrics
 from onspec.service.problems import ProblemError, busy
 from onspec.service.queue import DeadlineError, JudgeQueue, Picture, QueueFullError
+from onspec.service.tracing import Tracing
 from onspec.service.versions import Version
 
 logger = logging.getLogger("onspec.service")
@@ -26,10 +31,23 @@ class Recorder(Protocol):
 class Judging:
     """Judges pictures and lets no verdict out that is not recorded, if records are kept."""
 
-    def __init__(self, queue: JudgeQueue, events: Events, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self,
+        queue: JudgeQueue,
+        events: Events,
+        recorder: Recorder | None = None,
+        *,
+        metrics: Metrics | None = None,
+        tracing: Tracing | None = None,
+        most_pixels: float = math.inf,
+    ) -> None:
         self.queue = queue
         self.events = events
+        self.metrics = metrics or Metrics()
         self._recorder = recorder
+        self._tracing = tracing
+        self._most_pixels = most_pixels
+        queue.on_batch = self.metrics.batch
 
     def require_place(self, version: Version) -> None:
         """Before a body is read; raises ProblemError 503 if its image could not be judged anyway."""
@@ -49,11 +67,29 @@ class Judging:
         """Judge one picture; an image that cannot be judged is a result of ERROR.
 
         Raises:
-            ProblemError: 503 if nothing was judged (not ready, no place) or the verdict could not be recorded,
-                504 at the deadline.
+            ProblemError: 422 for an image of too many pixels, 503 if nothing was judged (not ready, no place) or the
+                verdict could not be recorded, 504 at the deadline.
         """
+        recipe = version.name
+        self.metrics.entered(recipe)
+        try:
+            return await self._judge(version, picture, part_id, deadline_ms)
+        except ProblemError as problem:
+            self.metrics.refused(recipe, problem.status)
+            raise
+        except Exception:
+            self.metrics.engine_fault(recipe)
+            raise
+        finally:
+            self.metrics.left(recipe)
+
+    async def _judge(
+        self, version: Version, picture: Picture, part_id: str | None, deadline_ms: float | None
+    ) -> Result:
         start = perf_counter()
         version.require_ready()
+        if picture.weight:
+            require_pixels(picture.original(), picture.name, version.inspector.recipe.input.camera, self._most_pixels)
         try:
             with version.in_use() as inspector:
                 result = await self.queue.judge(inspector, picture, part_id, deadline_ms)
@@ -61,8 +97,10 @@ class Judging:
             raise busy(str(error), error.retry_after_s) from None
         except DeadlineError as error:
             raise ProblemError(504, str(error)) from None
+        judged = perf_counter()
         if self._recorder is not None:
             await self._record(self._recorder, result, picture)
+        self._count(version, result, start, judged)
         _log(result.inspection, start)
         if self.events.wanted:
             self.events.publish(result.inspection.to_json())
@@ -97,6 +135,19 @@ class Judging:
                     return _refused(version, picture, part_id, "internal fault; not judged; see the server's log")
 
         return await asyncio.gather(*map(one, pictures, part_ids))
+
+    def _count(self, version: Version, result: Result, start: float, judged: float) -> None:
+        """Metrics and traces of an image that has its verdict; `start` and `judged` are of `perf_counter`."""
+        inspection, now = result.inspection, perf_counter()
+        waited = max(0.0, (judged - start) * 1e3 - sum(inspection.ms.values()))
+        recorded = () if self._recorder is None else (("record", (now - judged) * 1e3),)
+        stages = (("queue", waited), *inspection.ms.items(), *recorded, ("total", (now - start) * 1e3))
+        self.metrics.judged(version.name, inspection, stages)
+        if inspection.verdict is Verdict.ERROR and not isinstance(result.cause, ImageError):
+            self.metrics.engine_fault(version.name)
+        if self._tracing is not None:
+            told = {"traceparent": trace_parent.get(), "request_id": request_id.get()}
+            self._tracing.judged(inspection, stages, {name: value for name, value in told.items() if value})
 
     async def _record(self, recorder: Recorder, result: Result, picture: Picture) -> None:
         try:

@@ -5,9 +5,11 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from onspec.service.asking import request_id
+
 
 class JsonLines(logging.Formatter):
-    """`time` (UTC, ISO 8601), `level`, `event`, then the fields given as `extra={"fields": {...}}`."""
+    """`time` (UTC, ISO 8601), `level`, `event`, `request_id`, then the fields given as `extra={"fields": {...}}`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, whatever the message holds."""
@@ -15,6 +17,7 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
+            **({} if (asked := request_id.get()) is None else {"request_id": asked}),
             **getattr(record, "fields", {}),
         }
         if record.exc_info:

@@ -70,8 +70,12 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_fault(request: Request, error: Exception) -> JSONResponse:
+    return fault_response(request.url.path, error)
+
+
+def fault_response(path: str, error: Exception) -> JSONResponse:
     """A fault of ours. The traceback goes to the log, and the client learns only that nothing was judged."""
-    logger.error("fault", exc_info=error, extra={"fields": {"path": request.url.path}})
+    logger.error("fault", exc_info=error, extra={"fields": {"path": path}})
     sentence = (
         str(error) if isinstance(error, OnspecError) else "internal fault; nothing was judged; see the server's log"
     )

@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 from typing import Protocol
@@ -138,6 +139,7 @@ class JudgeQueue:
         self._large: deque[_Job] = deque()
         self._ahead, self._most_ahead = 0, 2 * decoders
         self._idle, self._closed = False, False
+        self.on_batch: Callable[[int], None] = lambda _: None
         self._clock = 0.0
         names = ["judge", *["decode"] * decoders]
         self._threads = [
@@ -279,6 +281,7 @@ class JudgeQueue:
             self._clock = lane.spent
             jobs = [lane.waiting.popleft() for _ in range(min(len(lane.waiting), self.policy.max_batch))]
             lane.in_work += len(jobs)
+            self.on_batch(len(jobs))
             return jobs
 
     def _one(self, job: _Job) -> "_Delivery":

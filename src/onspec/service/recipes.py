@@ -86,6 +86,7 @@ class Recipes:
         self.generation = 0
         self.spread: Spread = alone
         self.on_release: Callable[[Inspector], None] = lambda _: None
+        self.on_change: Callable[[], None] = lambda: None
         for inspector in inspectors:
             self._versions[inspector.recipe.name, inspector.package.digest] = Version(inspector)
         given = list(self._versions)
@@ -217,6 +218,7 @@ class Recipes:
             logger.info("ready", extra={"fields": fields})
         else:
             logger.error("not ready", extra={"fields": fields | {"error": fault}})
+        self.on_change()
         return outcomes
 
     # Changing
@@ -331,6 +333,7 @@ class Recipes:
             if r.active is not None and (name, r.active) in self._versions
         }
         self._before = {name: tuple(r.before) for name, r in state.recipes.items()}
+        self.on_change()
 
     def _retire(self, version: Version) -> None:
         def released() -> None:

@@ -28,6 +28,7 @@ LEAST_ROLE: tuple[tuple[str, str, Role], ...] = (
     # method, path (regular expression, whole), least role
     ("GET", r"/", Role.OPERATOR),
     ("GET", r"/openapi\.json", Role.OPERATOR),
+    ("GET", r"/metrics", Role.OPERATOR),
     ("POST", r"/api/inspect", Role.OPERATOR),
     ("GET", r"/api/events", Role.OPERATOR),
     ("GET", r"/api/recipes(/[^/]+)?", Role.OPERATOR),

@@ -8,6 +8,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from onspec.domain import UsageError
+from onspec.service.patience import PatientProtocol, PatientServer
+from onspec.service.tls import Tls
 
 GRACE_S = 30
 """Seconds that requests in flight get to finish after a signal to stop."""
@@ -43,13 +45,14 @@ def _refusal(host: str, port: int, error: OSError) -> UsageError:
     return UsageError(f"cannot listen on {host}:{port} ({error.strerror}); choose another --host or --port")
 
 
-def address_of(sock: socket.socket) -> str:
+def address_of(sock: socket.socket, tls: bool = False) -> str:
     """As a user types it into a browser."""
     host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def serve(app: FastAPI, sock: socket.socket) -> None:
+def serve(app: FastAPI, sock: socket.socket, tls: Tls | None = None) -> None:
     """Answer with what `create_app` made until SIGINT or SIGTERM, then finish what is in flight and return."""
     config = uvicorn.Config(
         app,
@@ -57,10 +60,15 @@ def serve(app: FastAPI, sock: socket.socket) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
+        http=PatientProtocol,
         ws="none",
+        proxy_headers=False,  # who asks is who is connected; a header can be made up
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    server = uvicorn.Server(config)
+    config.load()
+    if tls is not None:
+        config.ssl = tls.context()
+    server = PatientServer(config)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         """Also swallows the signal that uvicorn raises once more at its end: a stop on request is no failure."""

@@ -42,9 +42,17 @@ class Tokens:
         Before a token may stand `NAME:ROLE:`; one without is an operator's.
 
         Raises:
-            UsageError: a token shorter than `SHORTEST` or not in ASCII, a hash that is none, or an unknown role.
+            UsageError: a token shorter than `SHORTEST` or not in ASCII, a hash that is none, an unknown role, or a
+                token that is there twice.
         """
         self._callers = tuple(_caller(token, number) for number, token in enumerate(tokens, 1))
+        by_digest: dict[bytes, Caller] = {}
+        for caller in self._callers:
+            if (other := by_digest.setdefault(caller.digest, caller)) is not caller:
+                raise UsageError(
+                    f"the tokens of {other.name} and {caller.name} are the same, so nobody could tell who asks; "
+                    "make one for each: openssl rand -hex 32"
+                )
 
     @classmethod
     def read(cls, path: Path | None, environment: Mapping[str, str] = os.environ) -> Self:

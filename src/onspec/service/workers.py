@@ -19,7 +19,10 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
+from prometheus_client.multiprocess import mark_process_dead
+
 from onspec.service.events import Events
+from onspec.service.metrics import MULTIPROCESS
 from onspec.service.recipes import Recipes
 
 logger = logging.getLogger("onspec.service")
@@ -214,6 +217,8 @@ class Supervisor:
         worker.process.join()
         worker.connection.close()
         self._workers.remove(worker)
+        if worker.process.pid is not None and MULTIPROCESS in os.environ:
+            mark_process_dead(worker.process.pid, os.environ[MULTIPROCESS])  # what it had in its queue is gone  # type: ignore[no-untyped-call]
         self._asked = [asked for asked in self._asked if asked[0] is not worker]
         self._restarted = True
         self._tell_listening()

@@ -1,0 +1,1 @@
+"""Damaged images and changed recipes against the real readers."""

@@ -82,12 +82,13 @@ class Writer:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        pause = 0.0  # at once: processes that died may have left something
+        begun = False
         while True:
             with self._changed:
-                if not self._tickets and not self._stopping:
-                    self._changed.wait(pause)
-                pause = _RETRY_S if self.away or self._backlog.waiting else _LOOK_S
+                if begun and not self._tickets and not self._stopping:
+                    # Looked at now, not before the last rows were written: they may have found the database away.
+                    self._changed.wait(_RETRY_S if self.away or self._backlog.waiting else _LOOK_S)
+                begun = True  # the first round is at once: processes that died may have left something
                 waiting = [self._tickets.popleft() for _ in range(min(_AT_A_TIME, len(self._tickets)))]
                 if not waiting and self._stopping:
                     return

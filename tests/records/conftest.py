@@ -28,11 +28,6 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
     opened.close()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """The marker of this folder."""
-    config.addinivalue_line("markers", "postgres: starts a PostgreSQL server of its own (needs Debian's postgresql)")
-
-
 def _defect(**changes: Any) -> Defect:  # noqa: ANN401
     known: dict[str, Any] = {
         "cls": "scratch", "score": 0.9, "bbox": (30, 20, 10, 6), "centroid": (34.5, 22.5), "area_px": 60,

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
-from onspec.domain import UsageError
+from onspec.domain import MissingExtraError, UsageError
 from onspec.records.files import aside
 from onspec.records.record import Entry, iso
 
@@ -93,10 +93,11 @@ def write_parquet(entries: Iterable[Entry], path: Path) -> int:
     """How many rows; memory for some thousand at a time.
 
     Raises:
-        UsageError: pyarrow is not installed, or the file cannot be written.
+        MissingExtraError: pyarrow is not installed.
+        UsageError: the file cannot be written.
     """
     if find_spec("pyarrow") is None:
-        raise UsageError("Parquet needs pyarrow, which is not installed; install it with: pip install pyarrow")
+        raise MissingExtraError("Parquet", "parquet")
     import pyarrow as pa  # type: ignore[import-untyped]
     from pyarrow import parquet
 

@@ -218,7 +218,8 @@ class Supervisor:
         worker.connection.close()
         self._workers.remove(worker)
         if worker.process.pid is not None and MULTIPROCESS in os.environ:
-            mark_process_dead(worker.process.pid, os.environ[MULTIPROCESS])  # what it had in its queue is gone  # type: ignore[no-untyped-call]
+            # What it had in its queue is gone.
+            mark_process_dead(worker.process.pid, os.environ[MULTIPROCESS])  # type: ignore[no-untyped-call]
         self._asked = [asked for asked in self._asked if asked[0] is not worker]
         self._restarted = True
         self._tell_listening()

@@ -64,12 +64,11 @@ METRICS: dict[str, Metric] = {
         "gauge", "1 for the active version of a recipe", ("recipe", "version", "engine"), (), "livemax"
     ),
     "onspec_records_pending": Metric("gauge", "verdicts not yet in the data base"),
-    "onspec_drift": Metric("gauge", "drift statistics", ("recipe", "statistic"), (), "mostrecent"),
     "onspec_info": Metric("gauge", "1; the version of the service", ("version",), (), "livemax"),
 }
 
 _STAGE_NAMES = frozenset(STAGES)
-_OPTIONAL = frozenset({"onspec_records_pending", "onspec_drift"})
+_OPTIONAL = frozenset({"onspec_records_pending"})
 """Registered only where something gives their values: a figure that nobody keeps must not read 0."""
 
 
@@ -144,7 +143,7 @@ class Metrics:
         self._known |= set(now)
 
     def give(self, name: str, value: float, *labels: str) -> None:
-        """Set a gauge whose value others keep: `onspec_records_pending`, `onspec_drift`."""
+        """Set a gauge whose value others keep: `onspec_records_pending`."""
         if name not in self._made:
             self._made[name] = _make(name, METRICS[name], self._registry)
         self._of(name, *labels).set(value)

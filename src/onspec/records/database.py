@@ -70,7 +70,7 @@ class Database:
     def __init__(self, url: str, create: bool = True) -> None:
         self.url = parse_url(url)
         self.is_file = self.url.drivername.startswith("sqlite")
-        self.shown = self.url.render_as_string(hide_password=True)
+        self.shown = str(self.url.database) if self.is_file else self.url.render_as_string(hide_password=True)
         if self.is_file:
             file = Path(str(self.url.database))
             if not create and not file.is_file():

@@ -17,11 +17,18 @@ _WIDE = 160
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="CSV: part, appraiser, trial and verdict with truth, or value.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="CSV: part, appraiser, trial and verdict with truth, or value.")
+    ] = None,
     kind: Annotated[str | None, typer.Option(help="attribute or gauge; otherwise told by the columns.")] = None,
     tolerance: Annotated[
         float | None, typer.Option(help="Width of the tolerance in the unit of the values, for a gauge study.")
     ] = None,
+    db: Annotated[
+        str | None,
+        typer.Option(help="In place of a CSV: the archive of onspec serve --db, its stations as appraisers."),
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="With --db: only this recipe, NAME or NAME@sha256:HEX.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for msa.json and msa.html.")] = None,
 ) -> int:
@@ -30,22 +37,50 @@ def command(
     The inspection system is an appraiser like any other. Exits 1 when a limit is broken: an appraiser or the gauge is
     not acceptable.
 
+    With --db the truth of a part is its newest review, and its inspections under one part id are the trials.
+
     Example: onspec msa study.csv --out msa/
     """
-    from onspec.cli.study import read_study
     from onspec.evaluation.msa_page import render
     from onspec.imaging.writing import write_bytes
 
-    figures = _analyse(read_study(file, kind), tolerance)
+    name, study = _study(file, kind, db, recipe)
+    figures = _analyse(study, tolerance)
     text = figures.model_dump_json(indent=2)
     if out is not None:
-        page = render(file.name, figures)
+        page = render(name, figures)
         write_bytes(out / "msa.json", f"{text}\n".encode("utf-8", "backslashreplace"))
         write_bytes(out / "msa.html", page.encode("utf-8", "backslashreplace"))
     typer.echo(text) if as_json else _print(figures)
     if out is not None:
         typer.echo(f"page: {out / 'msa.html'}", err=True)
     return 0 if figures.acceptable else 1
+
+
+def _study(
+    file: Path | None, kind: str | None, db: str | None, recipe: str | None
+) -> "tuple[str, AttributeStudy | GaugeStudy]":
+    """What the page calls the study, and the study."""
+    from contextlib import closing
+
+    from onspec.cli.recorded_study import study_of
+    from onspec.cli.study import read_study
+    from onspec.domain import UsageError
+
+    if (file is None) == (db is None) or (db is None and recipe is not None):
+        raise UsageError("give either a CSV file, or --db URL with the archive (and --recipe, if it has several)")
+    if file is not None:
+        return file.name, read_study(file, kind)
+    if kind not in (None, "attribute"):
+        raise UsageError("the archive has verdicts, so --kind with --db is attribute; measure sizes into a CSV")
+    from onspec.records.archive import Archive
+    from onspec.records.query import Filter
+
+    with closing(Archive(str(db), create=False)) as archive:
+        study, left_out = study_of(archive.walk(Filter(recipe=recipe)))
+        if left_out:
+            typer.echo(f"left out: {left_out} reviewed parts that not every station judged", err=True)
+        return archive.database.shown, study
 
 
 def _analyse(study: "AttributeStudy | GaugeStudy", tolerance: float | None) -> "Figures":

@@ -50,6 +50,10 @@ def plan_of(wishes: Wishes = Wishes(), **change: object) -> Plan:  # noqa: B008 
         ({"coherence": 0.1}, lambda p: p.augmentation.quarter_turns and p.augmentation.rotation_deg == 10),
         ({"coherence": 0.05, "fourfold": 0.05}, lambda p: p.augmentation.rotation_deg == 45),
         ({"coherence": 0.05, "fourfold": 0.2}, lambda p: p.augmentation.rotation_deg == 10),
+        (
+            {"coherence": 0.05, "fourfold": 0.05, "located": "nowhere"},
+            lambda p: p.task is Task.CLASSIFY and p.augmentation.rotation_deg == 10,
+        ),
         ({"channels": 3}, lambda p: p.input.channels == 3),
         ({"dtype": "uint16"}, lambda p: p.input.dtype == "uint16"),
         ({"widths": (300, 500)}, lambda p: (p.input.width.min, p.input.width.max) == (150, 1000)),

@@ -219,12 +219,13 @@ def _batch(task: Task, crop: int, *, on_gpu: bool) -> int:
 
 
 def _augmentation(facts: Survey, task: Task) -> tuple[Augmentation, str]:
-    """Turned only as far as parts that are still good could lie."""
+    """Turned only as far as parts that are still good could lie; an image that is classified as a whole would lose its
+    corners by turning it to any angle."""
     changes: dict[str, object] = {"quarter_turns": facts.coherence <= _DIRECTED}
     turned = "no direction, so quarter turns, too"
     if facts.coherence > _DIRECTED:
         turned = "directional, so no quarter turns"
-    elif max(facts.coherence, facts.fourfold) < _ISOTROPIC:
+    elif task is Task.SEGMENT and max(facts.coherence, facts.fourfold) < _ISOTROPIC:
         changes["rotation_deg"] = _ANY_ANGLE_DEG
         turned = f"and {facts.fourfold:.2f} at right angles: alike from every side, so turned to any angle"
     reason = f"the texture's direction has a coherence of {facts.coherence:.2f} ({turned})"

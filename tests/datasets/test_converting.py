@@ -293,6 +293,20 @@ def test_classes_that_no_layout_of_folders_can_hold(root: Path, tmp_path: Path) 
         assert load(tmp_path / f"{to}{len(cls)}").defective == 3
 
 
+def test_a_class_that_no_mask_shows_is_said_to_be_dropped(root: Path, tmp_path: Path) -> None:
+    before = dataset(root, "boxes")
+    first, second, third = [s for s in before.samples if s.defective][:3]
+    told = {
+        first.name: replace(first, annotations=(Box(2, 2, 3, 3, "crack"),)),
+        second.name: replace(second, annotations=(Box(2, 2, 3, 3, "dent"),)),
+        third.name: replace(third, annotations=(), cls="stain"),
+    }
+    samples = tuple(told.get(s.name, s) for s in before.samples)
+    done = convert(replace(before, samples=samples), tmp_path / "out", "masks")
+    assert "1 class is dropped, as no mask shows it: stain" in done.remarks
+    assert "stain" not in load(tmp_path / "out").classes
+
+
 def test_overlapping_classes_in_a_mask(root: Path, tmp_path: Path) -> None:
     before = dataset(root, "boxes")
     both = (Box(2, 2, 3, 3, "small"), Box(1, 1, 20, 20, "large"))

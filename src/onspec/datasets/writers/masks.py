@@ -48,6 +48,13 @@ def _codes(job: Job, located: list[str]) -> dict[str, int]:
         why = f"{unfit[0]!r} would be read as good" if unfit else f"masks hold at most {_MOST_CLASSES}"
         job.remarks.add(f"class is dropped, as {why}", f"classes are dropped, as {why}", len(located))
         return {}
+    whole = [cls for cls in job.classes if cls not in (*located, DEFECT)]
+    if whole:
+        job.remarks.add(
+            f"class is dropped, as no mask shows it: {', '.join(whole)}",
+            f"classes are dropped, as no mask shows them: {', '.join(whole)}",
+            len(whole),
+        )
     return {cls: code for code, cls in enumerate(located, 1)}
 
 

@@ -1,6 +1,5 @@
 """`onspec explain`: why one image was judged as it was."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +7,6 @@ import typer
 
 if TYPE_CHECKING:
     from onspec.cli.explain_picture import Explained
-    from onspec.recipe.package import Package
 
 
 def command(
@@ -31,12 +29,12 @@ def command(
     from onspec.cli.progress import talk
     from onspec.decision.explaining import read_rules_on
     from onspec.decision.judge import sight
-    from onspec.recipe.reading import open_package
+    from onspec.recipe.reading import open_package, with_rules
     from onspec.runtime.inspector import Inspector
 
     package = open_package(recipe)
     if rules is not None:
-        package = _with_rules(package, rules)
+        package = with_rules(package, rules)
     with closing(Inspector(package, engine)) as inspector:
         result = inspector.inspect_file(image)
     if result.prediction is None or result.image is None:
@@ -58,24 +56,6 @@ def command(
         write_image(out, picture(told))
         talk(f"picture: {out}")
     return 0
-
-
-def _with_rules(package: "Package", file: Path) -> "Package":
-    """The package with the rules of a file, if they fit its recipe."""
-    from pydantic import ValidationError
-
-    from onspec.decision.rules import read_rules
-    from onspec.domain import RulesError
-    from onspec.recipe.schema import Recipe
-
-    rules = read_rules(file)
-    size = package.recipe.pixel_size_mm if rules.pixel_size_mm is None else rules.pixel_size_mm
-    values = {**package.recipe.model_dump(by_alias=True), "rules": rules, "pixel_size_mm": size}
-    try:
-        return replace(package, recipe=Recipe.model_validate(values), taught=package.taught if rules.part else None)
-    except ValidationError as error:
-        sentence = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise RulesError(f"{file}: these rules do not fit the recipe: {sentence}") from error
 
 
 def _text(told: "Explained") -> str:

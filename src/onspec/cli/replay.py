@@ -4,7 +4,6 @@ import csv
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +46,7 @@ def command(
     from onspec.cli.archive_options import opened
     from onspec.domain import UsageError
     from onspec.recipe.facts import facts_of
-    from onspec.recipe.reading import open_package
+    from onspec.recipe.reading import open_package, with_rules
     from onspec.records.query import Filter, parse_time
     from onspec.records.record import RecipeFacts
     from onspec.records.replay import Replay, Summary
@@ -56,7 +55,7 @@ def command(
         raise UsageError("name the archive: --db records.db")
     package = open_package(recipe)
     if rules is not None:
-        package = _with_rules(package, rules)
+        package = with_rules(package, rules)
     wanted = Filter(
         since=None if since is None else parse_time(since),
         until=None if until is None else parse_time(until),
@@ -85,24 +84,6 @@ def _judge(package: "Package", engine: str, stack: ExitStack) -> "Judge":
         return inspector.inspect_bytes(data, seen.image, seen.part_id).inspection
 
     return judge
-
-
-def _with_rules(package: "Package", file: Path) -> "Package":
-    """The package with the rules of a file, if they fit its recipe."""
-    from pydantic import ValidationError
-
-    from onspec.decision.rules import read_rules
-    from onspec.domain import RulesError
-    from onspec.recipe.schema import Recipe
-
-    rules = read_rules(file)
-    size = package.recipe.pixel_size_mm if rules.pixel_size_mm is None else rules.pixel_size_mm
-    values = {**package.recipe.model_dump(by_alias=True), "rules": rules, "pixel_size_mm": size}
-    try:
-        return replace(package, recipe=Recipe.model_validate(values), taught=package.taught if rules.part else None)
-    except ValidationError as error:
-        sentence = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise RulesError(f"{file}: these rules do not fit the recipe: {sentence}") from error
 
 
 def _written(replayed: "Iterator[Replayed]", out: Path | None) -> "Iterator[Replayed]":

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from onspec.domain import IntegrityError, RecipeError
+from onspec.decision.rules import read_rules
+from onspec.domain import IntegrityError, RecipeError, RulesError
 from onspec.recipe import archive, signature
 from onspec.recipe.approval import State, read_approval
 from onspec.recipe.package import Expected, Golden, Package
@@ -98,6 +99,22 @@ def _package(members: Mapping[str, bytes], name: str, digest: str | None = None)
     if digest is not None:
         return package
     return with_digest(package)
+
+
+def with_rules(package: Package, file: Path) -> Package:
+    """The package as it would decide with the rules of a file, unpacked: to try them, or to replay under them.
+
+    Raises:
+        RulesError: the file holds no rules, or rules that do not fit the recipe.
+    """
+    rules = read_rules(file)
+    size = package.recipe.pixel_size_mm if rules.pixel_size_mm is None else rules.pixel_size_mm
+    values = {**package.recipe.model_dump(by_alias=True), "rules": rules, "pixel_size_mm": size}
+    try:
+        return replace(package, recipe=Recipe.model_validate(values), taught=package.taught if rules.part else None)
+    except ValidationError as error:
+        sentence = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise RulesError(f"{file}: these rules do not fit the recipe: {sentence}") from error
 
 
 def with_digest(package: Package) -> Package:

@@ -141,3 +141,19 @@ def test_a_zone_on_a_part_that_was_not_located_is_never_passed_over() -> None:
     away = Placement((30, 20), (300, 20), 0.0, 1.0)
     with pytest.raises(RulesError, match="zone seal lies outside the image of 60×40 px"):
         judge(seen(0, 0), Thresholds(), on_part(), placement=away)
+
+
+def test_a_zone_on_the_part_must_be_seen_whole() -> None:
+    """What left the image with the part is not judged, so no rule about it can be kept."""
+    cut = Placement((30, 20), (56, 20), 0.0, 1.0)
+    with pytest.raises(RulesError, match=r"2\d% of zone seal lies outside the image as the part lies"):
+        judge(seen(0, 0), Thresholds(), on_part(), placement=cut)
+    assert judge(seen(0, 0), Thresholds(), on_part("ignore"), placement=cut).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(("shift", "hidden"), [(0, 0.0), (-10, 0.4), (10, 0.0)])
+def test_what_the_taught_image_did_not_show_either_does_not_count(shift: int, hidden: float) -> None:
+    """A zone that reaches 10 px out of the taught image, and 25 px into it."""
+    reaching = Zone.model_validate({"rectangle": [-10, 5, 35, 20], "relative_to": "part"})
+    placement = Placement((30, 20), (30 + shift, 20), 0.0, 1.0)
+    assert reaching.hidden(Frame(SIZE, None, placement)) == pytest.approx(hidden)

@@ -12,6 +12,9 @@ from onspec.imaging.regions import Region
 
 Mask = NDArray[np.bool_]
 
+_HIDDEN = 0.01
+"""The share of a zone on the part that may leave the image: what a place found to half a px makes of its border."""
+
 
 class PlacedZones:
     """The zones in an image of a size.
@@ -20,7 +23,8 @@ class PlacedZones:
     a defect is, but for ignored ones.
 
     Raises at construction:
-        RulesError: a zone lies outside the image, is on a part that was not located, or in mm without a pixel size.
+        RulesError: a zone lies outside the image or left it with the part, is on a part that was not located, or is in
+            mm without a pixel size.
     """
 
     def __init__(
@@ -86,5 +90,10 @@ class PlacedZones:
             raise RulesError(
                 f"zone {name} lies outside the image of {self.size[0]}×{self.size[1]} px, so it never applies; "
                 f"correct the rules{place}"
+            )
+        if zone.relative_to == "part" and zone.use != "ignore" and (hidden := zone.hidden(self._frame)) > _HIDDEN:
+            raise RulesError(
+                f"{hidden:.0%} of zone {name} lies outside the image as the part lies, so its rules cannot be applied "
+                "there; place the part so that the camera sees the whole zone"
             )
         return rows, columns

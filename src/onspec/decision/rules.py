@@ -9,10 +9,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from onspec.decision.conditions import NAME, Condition
 from onspec.decision.given import Given
-from onspec.decision.part import PartSpec
 from onspec.decision.rules_text import fault, parse_rules, read_text
 from onspec.decision.zones import Zone
 from onspec.domain.pixel_size import PixelSizeMm
+from onspec.imaging.part_spec import PartSpec
 
 GROUP_LIMITS: dict[str, str] = {
     "max_count": "count",

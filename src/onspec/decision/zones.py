@@ -154,6 +154,26 @@ class Zone(Given):
         points = self._to_zone(np.stack([x.ravel(), y.ravel()], axis=1), frame)
         return np.asarray(self._holds(points).reshape(size[::-1]))
 
+    def hidden(self, frame: Frame) -> float:
+        """The share, 0 to 1, of what an image of this size shows of the zone in its taught place that it does not show
+        where the part lies. Raises as `mask`."""
+        width, height = frame.size
+        corners = self._to_image(self._corners(frame), frame)
+        if (corners >= 0).all() and (corners <= (width, height)).all():
+            return 0.0
+        rows, columns = (
+            slice(max(math.floor(low), -length), min(math.ceil(high), 2 * length))
+            for low, high, length in zip(
+                corners.min(axis=0)[::-1], corners.max(axis=0)[::-1], (height, width), strict=True
+            )
+        )
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return 1.0
+        at = np.argwhere(self.within(frame, rows, columns)) + np.array([rows.start, columns.start]) + 0.5
+        points = at[:, ::-1].astype(np.float64)
+        taught = _shown(_placed(frame).to_taught(points), frame)
+        return float(np.count_nonzero(taught & ~_shown(points, frame)) / max(1, np.count_nonzero(taught)))
+
     def _mask(self, frame: Frame) -> Mask:
         mask = np.zeros(frame.size[::-1], np.bool_)
         rows, columns = self.window(frame)
@@ -235,6 +255,11 @@ class Zone(Given):
 def _in_image(zone: Zone, size: tuple[int, int], pixel: PixelSize | None) -> Mask:
     """The same for every image of a size."""
     return zone._mask(Frame(size, pixel))
+
+
+def _shown(points: Points, frame: Frame) -> NDArray[np.bool_]:
+    """bool (n,): which points an image of this size shows."""
+    return np.asarray(((points >= 0) & (points < frame.size)).all(axis=1))
 
 
 def _placed(frame: Frame) -> Placement:

@@ -172,7 +172,8 @@ class Zone(Given):
         at = np.argwhere(self.within(frame, rows, columns)) + np.array([rows.start, columns.start]) + 0.5
         points = at[:, ::-1].astype(np.float64)
         taught = _shown(_placed(frame).to_taught(points), frame)
-        return float(np.count_nonzero(taught & ~_shown(points, frame)) / max(1, np.count_nonzero(taught)))
+        gone = taught & ~_shown(points, frame)
+        return int(np.count_nonzero(gone)) / max(1, int(np.count_nonzero(taught)))
 
     def _mask(self, frame: Frame) -> Mask:
         mask = np.zeros(frame.size[::-1], np.bool_)

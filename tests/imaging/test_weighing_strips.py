@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from onspec.domain import ScoreMap
 from onspec.imaging import weighing
-from onspec.imaging.instances import count_objects
+from onspec.imaging.instances import objects_of
 from onspec.imaging.weighing import Evidence, Peak, peak_field
 
 
@@ -17,13 +17,13 @@ from onspec.imaging.weighing import Evidence, Peak, peak_field
 def test_strips_give_what_the_whole_gives(seed: int, height: int, width: int, window: int) -> None:
     rng = np.random.default_rng(seed)
     total = ScoreMap((rng.random((height, width)) ** 4).astype(np.float32))
-    labels, count = count_objects(total.values >= 0.2, None)
+    labels, places = objects_of(total.values >= 0.2, None)
     ways = (Peak(window), Evidence(0.5), Evidence(8.0))
     with pytest.MonkeyPatch.context() as patch:
         found = []
         for rows in (7, 100):
             patch.setattr(weighing, "_ROWS", rows)
-            found.append([(way.image(total, None), way.regions(total, labels, count)) for way in ways])
+            found.append([(way.image(total, None), way.regions(total, labels, len(places))) for way in ways])
     for (score, regions), (whole, whole_regions) in zip(*found, strict=True):
         assert score == pytest.approx(whole, rel=1e-6, abs=1e-12)
         np.testing.assert_allclose(regions, whole_regions, rtol=1e-6, atol=1e-12)

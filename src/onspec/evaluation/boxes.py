@@ -51,10 +51,6 @@ class Boxes:
         """Those of which `which`, bool (n,), is true."""
         return Boxes(self.xywh[which], self.classes[which], self.scores[which])
 
-    def of_class(self, index: int) -> "Boxes":
-        """Those of one class."""
-        return self.kept(self.classes == index)
-
 
 def labelled(given: Labelled) -> Boxes:
     """Boxes of a label."""

@@ -246,12 +246,6 @@ def extent_of(wide: NDArray[np.bool_]) -> Slices | None:
     return slice(first & ~1, last), slice(int(columns[0]) & ~1, int(columns[-1]) + 1)
 
 
-def count_objects(wide: NDArray[np.bool_], cores: ScoreMap | None) -> tuple[NDArray[np.int32], int]:
-    """The labels of `objects_of`, and how many there are with label 0."""
-    labels, boxes = objects_of(wide, cores)
-    return labels, len(boxes)
-
-
 def objects_of(
     wide: NDArray[np.bool_], cores: ScoreMap | None, at: Slices | None = None
 ) -> tuple[NDArray[np.int32], list[Slices]]:

@@ -86,10 +86,6 @@ class Tokens:
         matches = [caller for caller in self._callers if hmac.compare_digest(given, caller.digest)]
         return matches[0] if scheme.lower() == "bearer" and matches else None
 
-    def allow(self, authorization: str | None) -> bool:
-        """Whether an `Authorization` header opens the API at all."""
-        return not self._callers or self.caller(authorization) is not None
-
     def require(self, authorization: str | None, role: Role) -> Caller:
         """Who asks, if it may.
 

@@ -124,8 +124,11 @@ def smallest_rectangle(mask: NDArray[np.uint8], pixel: tuple[float, float] = (1.
     rows = np.flatnonzero(mask.any(axis=1))
     left = mask[rows].argmax(axis=1)
     right = mask.shape[1] - mask[rows][:, ::-1].argmax(axis=1)
-    corners = np.concatenate([np.stack([x, rows + dy], axis=1) for x in (left, right) for dy in (0, 1)])
-    _, (side_a, side_b), angle = cv2.minAreaRect(cv2.convexHull((corners * pixel).astype(np.float32)))
+    corners = np.empty((4, len(rows), 2))  # a small defect has few pixels: making arrays is what takes the time
+    corners[:2, :, 0], corners[2:, :, 0] = left, right
+    corners[::2, :, 1], corners[1::2, :, 1] = rows, rows + 1
+    corners *= pixel
+    _, (side_a, side_b), angle = cv2.minAreaRect(cv2.convexHull(corners.reshape(-1, 2).astype(np.float32)))
     if side_a < side_b:
         side_a, side_b, angle = side_b, side_a, angle + 90.0
     counter_clockwise = -angle % 180.0  # OpenCV's angle turns from x towards y, which points down

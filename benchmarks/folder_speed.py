@@ -7,6 +7,8 @@ of the same engine fed with one ready input by as many threads, on the same core
 so that a busy machine is busy for both: the median ratio and its quartiles are printed; 1 means that everything but
 the network is hidden. With one lane (`--lanes 1`) a single inference uses all cores.
 
+`stages`: where that time goes, µs, by running the steps of one image after the other in one thread.
+
 `single`: what judging one file takes beyond the engine, ms, with a warm Inspector.
 
 `start`: wall and CPU seconds of `onspec inspect RECIPE one.png` in a new process, and those of importing onnxruntime.
@@ -28,8 +30,9 @@ from pathlib import Path
 
 import numpy as np
 
-from onspec.imaging.preparation import prepare
-from onspec.imaging.reading import read_image
+from onspec.decision.judge import judge
+from onspec.imaging.preparation import Tensor, interpret, prepare, run
+from onspec.imaging.reading import decode_image, read_bytes, read_image
 from onspec.recipe.package import Package
 from onspec.recipe.reading import open_package
 from onspec.runtime.choosing import choose, first_piece
@@ -57,6 +60,7 @@ def main() -> None:
     paths = [source.path for source in find_sources([str(given.images)])[0]]
     print(f"{date.today()}, {platform.machine()}, {usable_cores()} cores, {package.identity[:40]}…, engine {engine}")
     folder(package, engine, plan, paths, given.count, given.rounds)
+    stages(package, engine, paths)
     single(package, engine, paths)
     start(given.recipe, engine, paths[0], given.starts)
 
@@ -100,6 +104,37 @@ def folder(package: Package, engine: str, plan: Plan, paths: Sequence[Path], cou
     spread = f"{middle:.3f} ({low:.3f}–{high:.3f})"
     print(f"folder, {lanes}: {rates[1]:.1f} images/s, bare engine {rates[0]:.1f}; ratio {spread}", end=", ")
     print(f"by CPU time {busy[0] / busy[1]:.3f}")
+
+
+def stages(package: Package, engine: str, paths: Sequence[Path], rounds: int = 30) -> None:
+    """Print the median time of each step; `input` makes the network's, `maps` makes score maps of what it gave."""
+    recipe, rows = package.recipe, []
+    with closing(Inspector(package, engine, 1)) as inspector, inspector.lanes.free() as lane:
+        for path in itertools.islice(itertools.cycle(paths), rounds + 3):
+            clock, inferring = [time.perf_counter()], [0.0]
+
+            def infer(batch: Tensor, inferring: list[float] = inferring) -> Tensor:
+                begun = time.perf_counter()
+                output = lane.infer(batch)
+                inferring[0] += time.perf_counter() - begun
+                return output
+
+            data = read_bytes(path)
+            clock.append(time.perf_counter())
+            image = decode_image(data, str(path), recipe.input.camera)
+            clock.append(time.perf_counter())
+            prepared = prepare(image, recipe.input)
+            output = run(prepared, infer)
+            clock.append(time.perf_counter())
+            prediction = interpret(output, prepared, recipe.classes, recipe.task, recipe.separate)
+            clock.append(time.perf_counter())
+            judge(prediction, recipe.thresholds, recipe.rules, recipe.pixel_size_mm, recipe.task, image=image)
+            clock.append(time.perf_counter())
+            read, decode, network, maps, decide = np.diff(clock)
+            rows.append((read, decode, network - inferring[0], inferring[0], maps, decide))
+    told = np.median(np.array(rows[3:]) * 1e6, axis=0)
+    names = ("read", "decode", "input", "engine", "maps", "decide")
+    print("stages, µs: " + ", ".join(f"{name} {value:.0f}" for name, value in zip(names, told, strict=True)))
 
 
 def single(package: Package, engine: str, paths: Sequence[Path], rounds: int = 40) -> None:

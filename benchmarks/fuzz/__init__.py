@@ -1,1 +1,1 @@
-"""Damaged images and changed recipes against the real readers."""
+"""Damaged images, changed recipes and odd requests against what really reads them."""

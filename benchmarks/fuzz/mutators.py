@@ -1,9 +1,25 @@
-"""Bytes of a file → bytes of a damaged file. Each takes the file, another of its format, and the chance."""
+"""Bytes of a file → bytes of a damaged file. Each change takes the file, another of its format, and the chance."""
 
 import random
+import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 Mutator = Callable[[bytes, bytes, random.Random], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """A way to damage a file.
+
+    Attributes:
+        change: makes the damaged file.
+        told: the format says so much of itself (checksums, lengths, counts) that the damage can be seen: the file must
+            be refused, or read with the pixels of the original.
+    """
+
+    change: Mutator
+    told: bool = False
 
 
 def flip_bit(data: bytes, _: bytes, chance: random.Random) -> bytes:
@@ -54,6 +70,27 @@ def trail(data: bytes, _: bytes, chance: random.Random) -> bytes:
     return data + chance.randbytes(chance.randint(1, 64))
 
 
-MUTATORS: tuple[Mutator, ...] = (
-    flip_bit, overwrite, truncate, extreme_number, splice, garbage_body, repeat, trail,
+BYTES: tuple[Mutation, ...] = (
+    Mutation(flip_bit), Mutation(overwrite), Mutation(truncate, told=True), Mutation(extreme_number),
+    Mutation(splice), Mutation(garbage_body), Mutation(repeat), Mutation(trail, told=True),
 )  # fmt: skip
+"""Of any format."""
+
+EXTREMES = (0, 1, 2, 3, 7, 255, 256, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+"""Numbers at which counts, sizes and offsets overflow."""
+
+
+def strange(value: int, bits: int, chance: random.Random) -> int:
+    """Another number for a field of so many bits: near to what it was, extreme, or any."""
+    near = value + chance.choice((-2, -1, 1, 2, 8, value))
+    return chance.choice((near, chance.choice(EXTREMES), chance.getrandbits(bits))) & ((1 << bits) - 1)
+
+
+def compressed_zeros(count: int) -> bytes:
+    """A zlib stream of so many zeros, made out of one block: some hundred MB take no time (RFC 1950, RFC 1951)."""
+    packer = zlib.compressobj(9, wbits=-15)
+    block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    last = zlib.compressobj(9, wbits=-15)
+    end = last.compress(bytes(count % (1 << 20))) + last.flush()
+    checksum = (count % 65521) << 16 | 1
+    return b"\x78\xda" + block * (count >> 20) + end + checksum.to_bytes(4, "big")

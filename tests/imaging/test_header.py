@@ -32,15 +32,26 @@ def told(data: bytes) -> tuple[int, int] | None:
 
 
 @pytest.mark.parametrize("suffix", sorted(set(SUFFIXES) - {".jp2"}))
-def test_no_format_but_jpeg_2000_has_to_be_decoded(suffix: str) -> None:
+def test_what_opencv_writes_has_not_to_be_decoded(suffix: str) -> None:
     gray = PIXELS if suffix == ".ppm" else PIXELS[..., 0]
     for pixels in (gray, PIXELS if suffix != ".pgm" else gray):
         data = cv2.imencode(suffix, pixels)[1].tobytes()
         assert told(data) == decode_image(data, suffix).shape[1::-1] == (41, 30)
 
 
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_jpeg_2000_has_not_to_be_decoded(bare: bool) -> None:
+    data = io.BytesIO()
+    Pillow.fromarray(PIXELS).save(data, "JPEG2000", no_jp2=bare)
+    assert told(data.getvalue()) == decode_image(data.getvalue(), "a.jp2").shape[1::-1] == (41, 30)
+
+
 def test_what_has_no_header_that_is_understood_is_decoded(tmp_path: Path) -> None:
-    Pillow.fromarray(PIXELS).save(tmp_path / "a.jp2")
+    file = io.BytesIO()
+    Pillow.fromarray(PIXELS).save(file, "JPEG2000")
+    data, metadata = file.getvalue(), struct.pack(">I4s", 8 + 70_000, b"xml ") + bytes(70_000)
+    at = data.index(b"jp2c") - 4
+    (tmp_path / "a.jp2").write_bytes(data[:at] + metadata + data[at:])
     assert told((tmp_path / "a.jp2").read_bytes()) is None
     assert read_size(tmp_path / "a.jp2") == (41, 30)
 

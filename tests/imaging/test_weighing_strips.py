@@ -23,7 +23,7 @@ def test_strips_give_what_the_whole_gives(seed: int, height: int, width: int, wi
         found = []
         for rows in (7, 100):
             patch.setattr(weighing, "_ROWS", rows)
-            found.append([(way.image(total, None), way.regions(total, labels, len(places))) for way in ways])
+            found.append([(way.image(total, None)[0], way.regions(total, labels, len(places))) for way in ways])
     for (score, regions), (whole, whole_regions) in zip(*found, strict=True):
         assert score == pytest.approx(whole, rel=1e-6, abs=1e-12)
         np.testing.assert_allclose(regions, whole_regions, rtol=1e-6, atol=1e-12)

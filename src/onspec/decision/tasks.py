@@ -1,14 +1,14 @@
 """Task → how an image's score is found, and how what may be a defect is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, Task
 from onspec.imaging.boxes import box_region
 from onspec.imaging.pooling import pooled_scores
-from onspec.imaging.regions import Region, find_regions, image_score
-from onspec.imaging.weighing import Peak
+from onspec.imaging.regions import Region, find_regions, image_score, weigh_image
+from onspec.imaging.weighing import Peak, Weighed
 
 _NEAR_THE_PEAK = 0.9
 """Share of a heat map's maximum that still belongs to its peak, where no pixel reaches the pixel threshold."""
@@ -16,10 +16,14 @@ _NEAR_THE_PEAK = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The image's defect score in [0, 1], and class → the image's score for that class."""
+    """The image's defect score in [0, 1], and class → the image's score for that class.
+
+    `weighed` are its regions, where they had to be found to know the score.
+    """
 
     image: float
     classes: dict[str, float]
+    weighed: Weighed | None = field(default=None, compare=False, repr=False)
 
     @property
     def likeliest(self) -> str:
@@ -48,10 +52,10 @@ def image_scores(prediction: Prediction, thresholds: Thresholds, task: Task = Ta
 
 def _highest_regions(prediction: Prediction, thresholds: Thresholds) -> Scores:
     """The score of the highest region: of all classes together for the image, of each map for its class."""
-    image = image_score(prediction, thresholds.weighing)
+    image, weighed = weigh_image(prediction, thresholds.weighing)
     if len(prediction.maps) == 1:
-        return Scores(image, {prediction.maps[0].cls: image})
-    return Scores(image, {m.cls: image_score(m, thresholds.weighing) for m in prediction.maps})
+        return Scores(image, {prediction.maps[0].cls: image}, weighed)
+    return Scores(image, {m.cls: image_score(m, thresholds.weighing) for m in prediction.maps}, weighed)
 
 
 def _highest_boxes(prediction: Prediction, _: Thresholds) -> Scores:
@@ -68,13 +72,16 @@ def _pooled(prediction: Prediction, thresholds: Thresholds) -> Scores:
     return Scores(*pooled_scores(prediction.maps, thresholds.sharpness))
 
 
-def _areas(prediction: Prediction, thresholds: Thresholds, _: Scores) -> list[Region]:
+def _areas(prediction: Prediction, thresholds: Thresholds, scores: Scores) -> list[Region]:
+    if scores.image < thresholds.lowest:  # that of the highest region: most parts are good
+        return []
     return find_regions(
         prediction,
         pixel_threshold=thresholds.pixel,
         floor=thresholds.floor,
         least=thresholds.lowest,
         weighing=thresholds.weighing,
+        weighed=scores.weighed,
     )
 
 

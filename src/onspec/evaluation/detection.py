@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onspec.decision.thresholds import Thresholds
-from onspec.domain import Prediction, ScoreMap, Task
+from onspec.domain import Prediction, Task
 from onspec.evaluation.boxes import Boxes, around, found, right
+from onspec.evaluation.region_boxes import boxes_of_regions
 from onspec.evaluation.results import Matches
-from onspec.imaging.boxes import FLOOR
 from onspec.imaging.masks import Mask
 from onspec.imaging.regions import Region, find_regions
-from onspec.imaging.weighing import Weighing
 
 Truth = NDArray[np.uint8]
 """uint8 (K, H, W) of 0/1, one plane a class."""
@@ -73,29 +72,6 @@ def match_boxes(truth: Boxes, found: Boxes, classes: int) -> tuple[Matches, ...]
     correct = np.bincount(found.classes[right(found, truth)], minlength=classes).tolist()
     there, told = (np.bincount(boxes.classes, minlength=classes).tolist() for boxes in (truth, found))
     return tuple(Matches(t, c, p, c) for t, c, p in zip(there, correct, told, strict=True))
-
-
-def boxes_of_regions(prediction: Prediction, thresholds: Thresholds, classes: Sequence[str]) -> Boxes:
-    """The boxes around a segmentation's regions down to a low score, by falling score: what their ranking is worth.
-
-    Where looking for fainter regions connects what is apart at the thresholds, each scores by its own pixels: a faint
-    one must not borrow from its neighbour.
-    """
-    weighing, low = thresholds.weighing, min(thresholds.floor, FLOOR)
-    regions = find_regions(prediction, pixel_threshold=thresholds.pixel, floor=low, least=low, weighing=weighing)
-    defects = [region.defect for region in regions]
-    if weighing.floor(low) < weighing.floor(thresholds.floor):
-        scores = _own_scores(regions, prediction.total(), weighing)
-        defects = [d.model_copy(update={"score": score}) for d, score in zip(defects, scores, strict=True)]
-    return around(defects, classes)
-
-
-def _own_scores(regions: Sequence[Region], total: ScoreMap, weighing: Weighing) -> list[float]:
-    labels = np.zeros(total.values.shape, np.int32)
-    for number, region in enumerate(regions, 1):
-        x, y, w, h = region.defect.bbox
-        labels[y : y + h, x : x + w][region.mask > 0] = number
-    return [float(score) for score in weighing.regions(total, labels, len(regions) + 1)[1:]]
 
 
 def _regions(

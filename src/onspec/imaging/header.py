@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from onspec.domain import UnreadableImageError
-from onspec.imaging import bmp, jpeg, netpbm, png, tiff
+from onspec.imaging import bmp, jpeg, jpeg2000, netpbm, png, tiff
 from onspec.imaging.camera import AS_STORED, Camera
 from onspec.imaging.reading import decode_image, read_bytes
 
 _SIDEWAYS = {5, 6, 7, 8}
 """EXIF orientations that swap width and height."""
+
+_START = 1 << 16
+"""Bytes in which the codestream of a JPEG 2000 begins, if it holds no long metadata; otherwise it is decoded."""
 
 Size = tuple[int, int]
 """Width and height in px."""
@@ -48,8 +51,8 @@ def sizes_of(paths: Sequence[Path]) -> list[Size | None]:
 
 
 def size_in(file: BinaryIO, camera: Camera = AS_STORED) -> Size | None:
-    """The size that the header of a PNG, JPEG, BMP, TIFF or PNM tells; `None` for other files and broken ones."""
-    start = file.read(8)
+    """The size that the header of a file tells; `None` for no image and a broken one."""
+    start = file.read(12)
     parse = next((parse for known, parse in _PARSERS.items() if start.startswith(known)), None)
     if parse is None and not start.startswith(tiff.MAGICS):
         return None
@@ -98,6 +101,10 @@ def _bmp(file: BinaryIO) -> Size | None:
     return width, abs(height)
 
 
+def _jpeg2000(file: BinaryIO) -> Size | None:
+    return jpeg2000.size_of(file.read(_START))
+
+
 def _tiff(file: BinaryIO, page: int | None) -> Size | None:
     """That of the page that is named, or of all if they are of one size."""
     pages = tiff.pages_of(file)
@@ -122,5 +129,11 @@ def _turned(width: int, height: int, orientation: int) -> Size:
     return (height, width) if orientation in _SIDEWAYS else (width, height)
 
 
-_PARSERS = {png.MAGIC: _png, jpeg.MAGIC: _jpeg, bmp.MAGIC: _bmp, **dict.fromkeys(netpbm.MAGICS, _pnm)}
+_PARSERS = {
+    png.MAGIC: _png,
+    jpeg.MAGIC: _jpeg,
+    bmp.MAGIC: _bmp,
+    **dict.fromkeys(jpeg2000.MAGICS, _jpeg2000),
+    **dict.fromkeys(netpbm.MAGICS, _pnm),
+}
 """First bytes → what reads the size."""

@@ -248,35 +248,34 @@ def extent_of(wide: NDArray[np.bool_]) -> Slices | None:
 
 def objects_of(
     wide: NDArray[np.bool_], cores: ScoreMap | None, at: Slices | None = None
-) -> tuple[NDArray[np.int32], list[Slices]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Connected regions, or the objects in them where cores tell touching ones apart.
 
-    Labels int32 (H, W), 0 outside of `wide`, and where each label lies; label 0 has a place in the list. `at` is
-    `extent_of(wide)` for who knows it already. Only that part is worked on: a defect is small in its image.
+    Labels int32 (H, W), 0 outside of `wide`, and where each label lies, int32 (n, 4): its first row, the one after its
+    last, and the same of its columns; label 0 has a place there. `at` is `extent_of(wide)` for who knows it already.
+    Only that part is worked on: a defect is small in its image.
     """
     at = extent_of(wide) if at is None else at
     labels = np.zeros(wide.shape, np.int32)
     if at is None:
-        return labels, [(slice(0, wide.shape[0]), slice(0, wide.shape[1]))]
+        return labels, np.array([[0, wide.shape[0], 0, wide.shape[1]]], np.int32)
     mask = wide[at].astype(np.uint8)
     if cores is not None:
         labels[at] = split_touching(mask, cores.values[at])
         return labels, _extents(labels)
     _, labels[at], stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_32S)
-    top, left = at[0].start, at[1].start
-    boxes = ((top + y, left + x, h, w) for x, y, w, h in stats[:, :4].tolist())
-    return labels, [(slice(y, y + h), slice(x, x + w)) for y, x, h, w in boxes]
+    x, y, w, h, _ = stats.T
+    top, left = at[0].start + y, at[1].start + x
+    return labels, np.stack([top, top + h, left, left + w], axis=1).astype(np.int32)
 
 
-def _extents(labels: NDArray[np.int32]) -> list[Slices]:
-    """Where each label lies; label 0 has a place in the list and no extent."""
+def _extents(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Where each label lies, as `objects_of` says it; label 0 has a place there and no extent."""
     rows, columns = np.nonzero(labels)
     found = labels[rows, columns]
-    ends = []
-    for places in (rows, columns):
-        first = np.full(int(found.max(initial=0)) + 1, max(labels.shape), np.intp)
-        last = np.zeros_like(first)
-        np.minimum.at(first, found, places)
-        np.maximum.at(last, found, places + 1)
-        ends.append([slice(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True)])
-    return list(zip(*ends, strict=True))
+    ends = np.zeros((int(found.max(initial=0)) + 1, 4), np.int32)
+    ends[:, ::2] = max(labels.shape)
+    for axis, places in enumerate((rows, columns)):
+        np.minimum.at(ends[:, 2 * axis], found, places)
+        np.maximum.at(ends[:, 2 * axis + 1], found, places + 1)
+    return ends

@@ -22,6 +22,9 @@ _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 _SCAN = 0xDA
 
+_MOST_SCANS = 100
+"""Programs write 1 to 11. Each goes over the whole image anew, so that a small file with many would take long."""
+
 _ALL = (1 << 64) - 1
 """A bit for each coefficient of a block."""
 
@@ -70,7 +73,8 @@ def read_jpeg(data: bytes, name: str) -> Raw:
     """Decode; of several images (MPO) the first, of which the others are views.
 
     Raises:
-        UnreadableImageError: libjpeg-turbo finds damage, scans are missing, or it is not gray or RGB of 8 bit.
+        UnreadableImageError: libjpeg-turbo finds damage, scans are missing or too many, or it is not gray or RGB of 8
+            bit.
     """
     try:
         frame = frame_of(io.BytesIO(data))
@@ -81,6 +85,8 @@ def read_jpeg(data: bytes, name: str) -> Raw:
     width, height, orientation, bits = frame
     if bits != 8 or width * height > MOST_PIXELS:
         raise refused(name, f"a JPEG of {bits} bit and {width}×{height} px", f"8 bit, {MOST_PIXELS} px", _ADVICE)
+    if (scans := _scans(data)) > _MOST_SCANS:
+        raise refused(name, f"a JPEG of {scans} scans", f"{_MOST_SCANS} scans", "save it anew")
     if not _complete(data):
         raise damaged(name, "scans are missing")
     return Raw(_decode(data, name), orientation=orientation)
@@ -97,17 +103,28 @@ def _decode(data: bytes, name: str) -> Pixels:
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
+def _scans(data: bytes) -> int:
+    """How many scans the image has, or may have at most: what follows its end may look like more."""
+    most = data.count(bytes((0xFF, _SCAN)))
+    return most if most <= _MOST_SCANS else sum(marker == _SCAN for marker, _ in _stream(data))
+
+
+def _stream(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Marker and content of each segment, up to the end of the image."""
+    at = 2
+    while (match := _MARKER.search(data, at)) is not None and match[0] != b"\xff\xd9":
+        start = match.end() + 2
+        at = match.end() + int.from_bytes(data[match.end() : start], "big")
+        yield match[0][1], data[start:at]
+
+
 def _complete(data: bytes) -> bool:
     """Whether the scans give every coefficient of every component its last bit (B.2.3, G.1.1.1).
 
     A file that lost whole scans decodes without a warning: blurred, or gray.
     """
     left: dict[int, int] = {}
-    at = 2
-    while (match := _MARKER.search(data, at)) is not None and match[0] != b"\xff\xd9":
-        marker, start = match[0][1], match.end() + 2
-        at = match.end() + int.from_bytes(data[match.end() : start], "big")
-        segment = data[start:at]
+    for marker, segment in _stream(data):
         if marker in _FRAMES:
             left = {segment[6 + 3 * n]: _ALL for n in range((len(segment) - 6) // 3)}
         elif marker == _SCAN and segment and len(segment) == 4 + 2 * segment[0]:

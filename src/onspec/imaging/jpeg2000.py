@@ -12,6 +12,19 @@ _SIZ = b"\xff\x4f\xff\x51"
 """Start of codestream, and at once the segment of sizes (A.5.1)."""
 
 
+def size_of(data: bytes) -> tuple[int, int] | None:
+    """Width and height out of the start of a file; `None` where the codestream does not begin in it.
+
+    Raises:
+        struct.error: it is cut.
+    """
+    at = data.find(_SIZ)
+    if at < 0:
+        return None
+    right, bottom, left, top = struct.unpack_from(">IIII", data, at + 8)
+    return right - left, bottom - top
+
+
 def read_jpeg2000(data: bytes, name: str) -> Raw:
     """Decode; the codestream declares the depth. It has no checksum: damage that leaves it valid cannot be told.
 

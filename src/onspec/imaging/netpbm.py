@@ -11,6 +11,9 @@ MAGICS = (b"P2", b"P3", b"P5", b"P6")
 _BLANK = rb"(?:\s|#[^\n]*\n)+"
 _HEADER = re.compile(rb"P([2356])" + 3 * (_BLANK + rb"(\d{1,9})") + rb"(?:#[^\n]*\n)?\s")
 
+_DIGITS = 6
+"""What is kept of a longer number: more than any value that may be."""
+
 _COMMENT = re.compile(rb"#[^\n]*")
 
 
@@ -31,7 +34,7 @@ def read_netpbm(data: bytes, name: str) -> Raw:
     if not 0 < width * height <= MOST_PIXELS:
         raise refused(name, f"{width}×{height} px", f"1 to {MOST_PIXELS} px", "check the header")
     body = data[header.end() :]
-    pixels = _words(body, shape, name) if kind < 5 else _bytes(body, shape, bits, name)
+    pixels = _words(body, shape, top, name) if kind < 5 else _bytes(body, shape, bits, name)
     return Raw(pixels.astype(np.uint8 if bits == 8 else np.uint16), None if bits in (8, 16) else bits)
 
 
@@ -42,16 +45,16 @@ def _bytes(body: bytes, shape: tuple[int, ...], bits: int, name: str) -> Pixels:
     return np.frombuffer(body, dtype, count).reshape(shape)
 
 
-def _words(body: bytes, shape: tuple[int, ...], name: str) -> Pixels:
+def _words(body: bytes, shape: tuple[int, ...], top: int, name: str) -> Pixels:
     words = _COMMENT.sub(b"", body).split()
     count = int(np.prod(shape))
     _exactly(len(words), count, len(words) > count, name)
-    try:
-        values = np.array(words).astype(np.int64)
-    except ValueError:
-        raise damaged(name, "it holds what is no number") from None
-    if int(values.min()) < 0 or int(values.max()) > 65535:
-        raise damaged(name, f"it holds values from {values.min()} to {values.max()}")
+    if not all(word.isdigit() for word in words):
+        raise damaged(name, "it holds what is no number")
+    words = [word.lstrip(b"0")[:_DIGITS] or b"0" for word in words]
+    values = np.fromiter(map(int, words), np.int64, count)
+    if int(values.max()) > top:
+        raise damaged(name, f"it holds the value {values.max()}; the largest that its header names is {top}")
     return values.reshape(shape)
 
 

@@ -2,12 +2,14 @@
 
 import io
 import struct
-import zlib
 
 import numpy as np
+from isal import isal_zlib
 
 from onspec.domain import UnreadableImageError
-from onspec.imaging.raw import Raw, by_opencv, damaged, refused
+from onspec.imaging.png_rows import decode
+from onspec.imaging.png_shape import Chunk
+from onspec.imaging.raw import Raw, damaged, refused
 from onspec.imaging.tiff import orientation_at
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -15,7 +17,8 @@ MAGIC = b"\x89PNG\r\n\x1a\n"
 _GRAY = {0, 4}
 """Colour types without colour: gray, gray with alpha."""
 
-_WANTED = {b"IHDR", b"eXIf", b"acTL"}
+_FRAME = struct.Struct(">I4s")
+"""A chunk's length and type, before its content and its checksum."""
 
 
 def read_png(data: bytes, name: str) -> Raw:
@@ -25,16 +28,17 @@ def read_png(data: bytes, name: str) -> Raw:
         UnreadableImageError: a chunk is missing or damaged, or it is an animation.
     """
     chunks = _chunks(data, name)
-    header = chunks.get(b"IHDR", b"")
+    said = {chunk.kind: data[chunk.start : chunk.end] for chunk in chunks if chunk.kind != b"IDAT"}
+    header = said.get(b"IHDR", b"")
     if len(header) != 13:
         raise damaged(name, "it has no header")
-    frames = struct.unpack_from(">I", chunks[b"acTL"])[0] if len(chunks.get(b"acTL", b"")) == 8 else 1
+    frames = struct.unpack_from(">I", said[b"acTL"])[0] if len(said.get(b"acTL", b"")) == 8 else 1
     if frames > 1:
         raise refused(name, f"an animation of {frames} images", "one image a file", "save each as a file of its own")
-    pixels = by_opencv(data, name)
+    pixels = decode(data, chunks, name)
     if pixels.ndim == 3 and header[9] in _GRAY:
         pixels = np.ascontiguousarray(pixels[..., 0])
-    return Raw(pixels, orientation=orientation_at(io.BytesIO(chunks.get(b"eXIf", b"")), 0))
+    return Raw(pixels, orientation=orientation_at(io.BytesIO(said.get(b"eXIf", b"")), 0))
 
 
 def is_whole(data: bytes) -> bool:
@@ -46,24 +50,21 @@ def is_whole(data: bytes) -> bool:
     return True
 
 
-def _chunks(data: bytes, name: str) -> dict[bytes, bytes]:
-    """The chunks that say something of the pixels. Each chunk carries its length and a CRC (5.3); the last is IEND.
+def _chunks(data: bytes, name: str) -> list[Chunk]:
+    """All chunks, up to IEND: what follows that is no part of the image. Each carries its length and a CRC (5.3).
 
     OpenCV fills a missing rest with gray and says nothing; the rest may pass for a good part.
     """
-    at = len(MAGIC)
-    found: dict[bytes, bytes] = {}
+    view, found, at = memoryview(data), list[Chunk](), len(MAGIC)
     while at + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        end = at + 12 + length
-        if end > len(data):
+        length, kind = _FRAME.unpack_from(data, at)
+        end = at + 8 + length
+        if end + 4 > len(data):
             break
-        kind = data[at + 4 : at + 8]
-        if zlib.crc32(memoryview(data)[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
+        if isal_zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
             raise damaged(name, f"checksum of chunk {kind.decode('ascii', 'replace')} is wrong")
+        found.append(Chunk(kind, at + 8, end))
         if kind == b"IEND":
             return found
-        if kind in _WANTED:
-            found[kind] = data[at + 8 : end - 4]
-        at = end
+        at = end + 4
     raise damaged(name, "it ends before its last chunk")

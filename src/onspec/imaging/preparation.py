@@ -1,5 +1,6 @@
 """Image → network input, network output → prediction. Training, evaluation and production all call exactly this."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from onspec.domain import Prediction, ScoreMap, Task, UnexpectedImageError
 from onspec.imaging.boxes import decode_boxes
 from onspec.imaging.camera import AS_STORED, Camera
-from onspec.imaging.reading import Image
+from onspec.imaging.header import size_in
+from onspec.imaging.reading import Image, decode_image
 
 Tensor = NDArray[np.float32]
 Infer = Callable[[Tensor], Tensor]
@@ -104,6 +106,28 @@ class InputSpec(BaseModel):
         return self
 
 
+def decode_for(spec: InputSpec, data: bytes, name: str) -> Image:
+    """Decode the bytes of an image file that a recipe is to judge, if it is no larger than the recipe takes.
+
+    That is seen in its header: a few KB may unpack to many GB.
+
+    Raises:
+        UnreadableImageError: as `decode_image`.
+        UnexpectedImageError: it has more pixels than any image that the recipe takes.
+    """
+    size = size_in(io.BytesIO(data), spec.camera)
+    if size is not None and size[0] * size[1] > spec.width.max * spec.height.max:
+        raise _unexpected_size(*size, spec, name)
+    return decode_image(data, name, spec.camera)
+
+
+def _unexpected_size(width: int, height: int, spec: InputSpec, name: str) -> UnexpectedImageError:
+    return UnexpectedImageError(
+        f"{name}: {width}×{height} px; this recipe takes {spec.width}×{spec.height} px; "
+        "check the camera's format or train a recipe for this size"
+    )
+
+
 def conform(image: Image, spec: InputSpec, name: str = "image") -> Image:
     """Check an image against the spec and bring it to the spec's channels: (H, W) gray or (H, W, 3) RGB.
 
@@ -112,10 +136,7 @@ def conform(image: Image, spec: InputSpec, name: str = "image") -> Image:
     """
     height, width = image.shape[:2]
     if width not in spec.width or height not in spec.height:
-        raise UnexpectedImageError(
-            f"{name}: {width}×{height} px; this recipe takes {spec.width}×{spec.height} px; "
-            "check the camera's format or train a recipe for this size"
-        )
+        raise _unexpected_size(width, height, spec, name)
     if image.dtype != np.dtype(spec.dtype):
         raise UnexpectedImageError(
             f"{name}: pixels are {image.dtype}; this recipe takes {spec.dtype}; check the camera's pixel format"
@@ -253,9 +274,11 @@ def _to_original(plane: Tensor, cls: str, prepared: Prepared) -> ScoreMap:
         values = _resized(values, (down * cell, across * cell))[:height, :width]
     if prepared.working != prepared.original:
         values = _resized(values, prepared.original)
-    if not (values.min() >= 0.0 and values.max() <= 1.0):
-        values = np.clip(values, 0.0, 1.0)
-    return ScoreMap(np.ascontiguousarray(values, np.float32), cls)
+    values = np.ascontiguousarray(values, np.float32)
+    try:
+        return ScoreMap(values, cls)
+    except ValueError:  # outside by rounding; what is no score is still none
+        return ScoreMap(np.clip(values, 0.0, 1.0), cls)
 
 
 def _resized(plane: Tensor, size: tuple[int, int]) -> Tensor:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onspec.domain import Defect, Prediction, ScoreMap
-from onspec.imaging.instances import extent_of, objects_of
-from onspec.imaging.weighing import Weighing
+from onspec.imaging.weighing import Weighed, Weighing, weigh
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,6 +22,11 @@ class Region:
 
 def image_score(seen: Prediction | ScoreMap, weighing: Weighing) -> float:
     """The image's defect score in [0, 1]: that of its highest region."""
+    return weigh_image(seen, weighing)[0]
+
+
+def weigh_image(seen: Prediction | ScoreMap, weighing: Weighing) -> tuple[float, Weighed | None]:
+    """`image_score`, and its regions where those had to be found for it: `find_regions` need not find them again."""
     seen = _prediction(seen)
     return weighing.image(seen.total(), seen.cores)
 
@@ -36,7 +40,13 @@ def find_defects(
 
 
 def find_regions(
-    prediction: Prediction | ScoreMap, *, pixel_threshold: float, floor: float, least: float, weighing: Weighing
+    prediction: Prediction | ScoreMap,
+    *,
+    pixel_threshold: float,
+    floor: float,
+    least: float,
+    weighing: Weighing,
+    weighed: Weighed | None = None,
 ) -> list[Region]:
     """Connected regions (8-neighbourhood) at or over `pixel_threshold`, and fainter ones down to `floor`.
 
@@ -49,20 +59,18 @@ def find_regions(
     Its score is what `weighing` makes of its pixels; `weighing` may also fix the floor. Those that score under `least`
     are left out. With floor and `least` no higher than the image threshold, an image that scores at least that
     threshold always has a region that does. Returned by falling score, then by position, so that the order never
-    depends on chance.
+    depends on chance. `weighed` is what `weigh_image` gave for this prediction.
     """
     seen = _prediction(prediction)
-    floor, total = weighing.floor(min(floor, pixel_threshold)), seen.total()
-    values = total.values
-    wide = values >= floor
-    extent = extent_of(wide)
-    if extent is None:  # of a large good part, no labels need memory
+    total = seen.total()
+    if weighed is None:
+        weighed = weigh(total, seen.cores, weighing.floor(min(floor, pixel_threshold)), weighing)
+    if weighed is None:
         return []
-    labels, boxes = objects_of(wide, seen.cores, extent)
-    scores = weighing.regions(total, labels, len(boxes), extent)
+    labels, scores, values = weighed.labels, weighed.scores, total.values
     regions: list[Region] = []
-    for label in np.flatnonzero(scores[1:] >= least) + 1:
-        at = boxes[label]
+    for label in (np.flatnonzero(scores[1:] >= least) + 1).tolist():
+        at = weighed.at(label)
         inside = labels[at] == label
         strong = inside & (values[at] >= pixel_threshold)
         pieces = (strong if strong.any() else inside).astype(np.uint8)

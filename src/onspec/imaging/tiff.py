@@ -22,6 +22,9 @@ _KNOWN = {
 _KINDS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
 """Types of whole numbers → their form."""
 
+_MOST_PAGES, _MOST_TAGS = 10_000, 4096
+"""Of a file, and of a page. libtiff takes no more tags either."""
+
 _COPY, _TRANSPARENCY = 1, 4
 """Bits of the tag SUBFILE: a smaller copy of another page, a mask for another page."""
 
@@ -47,7 +50,8 @@ def pages_of(file: BinaryIO) -> list[Page]:
     """The pages that are images of their own, in order.
 
     Raises:
-        ValueError, struct.error: a directory that is cut, or a chain that runs in a circle.
+        ValueError, struct.error: a directory that is cut or overlong, a tag that is there twice, a chain that runs in a
+            circle or is overlong.
     """
     return [page for page in _directories(file, 0) if page.is_image]
 
@@ -76,13 +80,30 @@ def _directories(file: BinaryIO, start: int) -> Iterator[Page]:
         if at in seen:
             raise ValueError("its pages run in a circle")
         seen.add(at)
+        if len(seen) > _MOST_PAGES:
+            raise ValueError(f"it has more than {_MOST_PAGES} pages")
         (count,) = _read(file, f"{order}Q" if big else f"{order}H", start + at)
         first = start + at + (8 if big else 2)
         if first + count * entry > end:
             raise ValueError("it ends within a directory")
-        tags = (_tag(file, order, start, first + n * entry, end, big=big) for n in range(count))
-        yield Page(order, {tag: values for tag, values in tags if values})
+        if count > _MOST_TAGS:
+            raise ValueError(f"a directory has {count} entries")
+        yield Page(order, _tags(file, order, start, [first + n * entry for n in range(count)], end, big=big))
         (at,) = _read(file, form, first + count * entry)
+
+
+def _tags(
+    file: BinaryIO, order: str, start: int, places: list[int], end: int, *, big: bool
+) -> dict[int, tuple[int, ...]]:
+    """The known tags of entries at these places. One that comes twice is damage: the two may say different things."""
+    found: dict[int, tuple[int, ...]] = {}
+    for at in places:
+        tag, values = _tag(file, order, start, at, end, big=big)
+        if values and tag in found:
+            raise ValueError(f"tag {tag} is there twice")
+        if values:
+            found[tag] = values
+    return found
 
 
 def _tag(file: BinaryIO, order: str, start: int, at: int, end: int, *, big: bool) -> tuple[int, tuple[int, ...]]:

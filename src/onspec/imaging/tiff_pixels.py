@@ -9,6 +9,7 @@ import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -26,6 +27,9 @@ _KINDS = {1: "whole numbers from 0", 2: "signed", 3: "floating point", 4: "of no
 """The tag FORMAT in words."""
 
 _DEPTHS = (1, 8, 10, 12, 14, 16)
+_LARGEST_TILE = 1 << 24
+"""Pixels of a tile that is larger than its image: a broken header must not take all memory."""
+
 _ADVICE = "save it as gray or RGB of 8 or 16 bit, compressed by LZW, deflate or not at all"
 
 
@@ -55,13 +59,14 @@ def read_tiff(data: bytes | mmap.mmap, name: str, page: int | None = None, rows:
         layout = _layout(chosen, name)
         wanted = slice(0, layout.height) if rows is None else slice(rows.start, min(rows.stop, layout.height))
         planes = [_plane(data, chosen, layout, n, wanted) for n in range(layout.planes)]
+        stored = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
+        pixels = _as_colours(stored, chosen, layout.bits)
     except struct.error:
         raise damaged(name, "it ends within a directory") from None
     except (ValueError, DamagedError) as error:
         raise damaged(name, str(error)) from None
-    stored = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
     bits = layout.bits if layout.bits in (10, 12, 14) else None
-    return Raw(_as_colours(stored, chosen, layout.bits), bits, chosen.one(tiff.ORIENTATION, 1))
+    return Raw(pixels, bits, chosen.one(tiff.ORIENTATION, 1))
 
 
 def _choose(pages: list[Page], page: int | None, name: str) -> Page:
@@ -89,7 +94,7 @@ def _layout(page: Page, name: str) -> _Layout:
     chunk = (page.one(tiff.TILE_HEIGHT), page.one(tiff.TILE_WIDTH))
     if not tiled:
         chunk = (min(height, page.one(tiff.ROWS_PER_STRIP, height)), width)
-    if min(chunk) < 1 or chunk[0] * chunk[1] > MOST_PIXELS:
+    if min(chunk) < 1 or chunk[0] * chunk[1] > max(_LARGEST_TILE, width * height):
         raise ValueError(f"its {'tiles' if tiled else 'strips'} are of {chunk[1]}×{chunk[0]} px")
     return _Layout(width, height, min(depths), *((1, samples) if separate else (samples, 1)), chunk, tiled)
 
@@ -146,15 +151,12 @@ def _chunks(data: bytes | mmap.mmap, page: Page, layout: _Layout, number: int) -
     """Top, left and the bytes of every chunk of one plane."""
     offsets = page.tags.get(tiff.TILE_OFFSETS if layout.tiled else tiff.STRIP_OFFSETS, ())
     lengths = page.tags.get(tiff.TILE_BYTES if layout.tiled else tiff.STRIP_BYTES, ())
-    places = [
-        (top, left)
-        for top in range(0, layout.height, layout.chunk[0])
-        for left in range(0, layout.width, layout.chunk[1])
-    ]
-    if not len(offsets) == len(lengths) == len(places) * layout.planes:
-        raise ValueError(f"it has {len(offsets)} pieces, and {len(places) * layout.planes} make the image")
-    view, first = memoryview(data), number * len(places)
-    for n, (top, left) in enumerate(places, first):
+    tops, lefts = range(0, layout.height, layout.chunk[0]), range(0, layout.width, layout.chunk[1])
+    count = len(tops) * len(lefts)
+    if not len(offsets) == len(lengths) == count * layout.planes:
+        raise ValueError(f"it has {len(offsets)} pieces, and {count * layout.planes} make the image")
+    view = memoryview(data)
+    for n, (top, left) in enumerate(product(tops, lefts), number * count):
         if offsets[n] + lengths[n] > len(data):
             raise ValueError("it ends before its last pixels")
         yield top, left, view[offsets[n] : offsets[n] + lengths[n]]

@@ -30,6 +30,26 @@ _TINY, _FAINTEST = 1e-300, 700.0
 """Nearest to 0 that a logarithm is taken of, and the logit of the faintest score."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighed:
+    """The regions of a map with their scores; all three have a place for label 0, which is what belongs to none.
+
+    Attributes:
+        labels: int32 (H, W).
+        places: where each label lies, int32 (n, 4), see `instances.objects_of`.
+        scores: float64 (n,).
+    """
+
+    labels: NDArray[np.int32]
+    places: NDArray[np.int32]
+    scores: NDArray[np.float64]
+
+    def at(self, label: int) -> Slices:
+        """The rows and columns that hold a label."""
+        top, bottom, left, right = self.places[label].tolist()
+        return slice(top, bottom), slice(left, right)
+
+
 class Weighing(Protocol):
     """Region scores of a map. Raising any score of the map never lowers the image's."""
 
@@ -46,8 +66,9 @@ class Weighing(Protocol):
         """
         ...
 
-    def image(self, total: ScoreMap, cores: ScoreMap | None) -> float:
-        """The image's score in [0, 1]: that of its highest region."""
+    def image(self, total: ScoreMap, cores: ScoreMap | None) -> tuple[float, Weighed | None]:
+        """The image's score in [0, 1], that of its highest region; and its regions from `floor`, which are the same for
+        every threshold, where it took them to know the score."""
         ...
 
 
@@ -72,10 +93,10 @@ class Peak:
             np.maximum.at(scores, labels[rows][inside], field[inside])
         return scores
 
-    def image(self, total: ScoreMap, cores: ScoreMap | None) -> float:
+    def image(self, total: ScoreMap, cores: ScoreMap | None) -> tuple[float, None]:
         """The highest of `peak_field`."""
         del cores  # however regions are cut, one of them has the highest
-        return max(float(field.max()) for _, field in _peak_strips(total, self.window))
+        return max(float(field.max()) for _, field in _peak_strips(total, self.window)), None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +122,22 @@ class Evidence:
     ) -> NDArray[np.float64]:
         """The evidence of each label; 0 for label 0."""
         highest, sums = np.zeros(count, np.float64), np.zeros(count, np.float64)
-        for found, odds in _odds_strips(total, labels, at):
+        kept = list(_odds_strips(total, labels, at)) if len(labels) <= _ROWS else []  # a small map's are made once
+        for found, odds in kept or _odds_strips(total, labels, at):
             np.maximum.at(highest, found, odds)
-        for found, odds in _odds_strips(total, labels, at):
+        for found, odds in kept or _odds_strips(total, labels, at):
             relative = (odds / np.maximum(highest, _TINY)[found]) ** self.sharpness
             sums += np.bincount(found, weights=relative, minlength=count)
         return self._evidence(highest, sums, total.values.size)
 
-    def image(self, total: ScoreMap, cores: ScoreMap | None) -> float:
+    def image(self, total: ScoreMap, cores: ScoreMap | None) -> tuple[float, Weighed | None]:
         """The evidence of the strongest region; where no pixel reaches the floor, that of the highest one alone."""
-        wide = total.values >= EVIDENCE_FLOOR
-        at = extent_of(wide)
-        if at is not None:
-            labels, boxes = objects_of(wide, cores, at)
-            return float(self.regions(total, labels, len(boxes), at).max())
-        highest = _odds(total.values.max(keepdims=True).ravel())
-        return float(self._evidence(highest, (highest > 0).astype(np.float64), total.values.size)[0])
+        highest = np.array([total.highest], np.float32)
+        weighed = weigh(total, cores, EVIDENCE_FLOOR, self) if highest[0] >= EVIDENCE_FLOOR else None
+        if weighed is not None:
+            return float(weighed.scores.max()), weighed
+        odds = _odds(highest)
+        return float(self._evidence(odds, (odds > 0).astype(np.float64), total.values.size)[0]), None
 
     def _evidence(self, highest: NDArray[np.float64], sums: NDArray[np.float64], pixels: int) -> NDArray[np.float64]:
         """float64 (n,): of n regions, out of the highest odds of each and the sum of powers of its odds relative to
@@ -125,6 +146,16 @@ class Evidence:
             np.maximum(sums / (_AREA * pixels), _TINY)
         )
         return np.asarray(np.where(sums > 0, 1.0 / (1.0 + np.exp(-np.maximum(weight, -_FAINTEST))), 0.0), np.float64)
+
+
+def weigh(total: ScoreMap, cores: ScoreMap | None, floor: float, weighing: Weighing) -> Weighed | None:
+    """The regions of pixels that score at least `floor`; `None` where there are none: no labels need memory then."""
+    wide = total.values >= floor
+    at = extent_of(wide)
+    if at is None:
+        return None
+    labels, places = objects_of(wide, cores, at)
+    return Weighed(labels, places, weighing.regions(total, labels, len(places), at))
 
 
 def _odds_strips(

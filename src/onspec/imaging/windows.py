@@ -81,7 +81,7 @@ def _bmp(data: mmap.mmap, name: str, rows: slice, camera: Camera) -> Image | Non
     width, height = bmp.size_of(head)
     (start,) = struct.unpack_from("<I", head, 10)
     row = (width * struct.unpack_from("<H", head, 28)[0] + 31) // 32 * 4
-    if rows.stop > abs(height) or len(data) < start + abs(height) * row:
+    if rows.stop > abs(height) or start < len(head) or len(data) < start + abs(height) * row:
         return None
     count = rows.stop - rows.start
     first = rows.start if height < 0 else height - rows.stop

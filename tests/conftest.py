@@ -204,3 +204,84 @@ def tiny_recipe_path(tiny_package: Package, tmp_path: Path) -> Path:
     pack(replace(tiny_package, golden=record_golden(inspector, tiny_package.golden)), path)
     inspector.close()
     return path
+
+
+@pytest.fixture(scope="session")
+def make_lit() -> Callable[[np.random.Generator, float], NDArray[np.uint8]]:
+    """A dark part under light that varies a little, with the grain of a camera; a factor dims the light."""
+
+    def make(rng: np.random.Generator, light: float = 1.0) -> NDArray[np.uint8]:
+        level = float(rng.normal(40, 3)) * light
+        return np.clip(rng.normal(level, 0.8, (64, 96)), 0, 255).round().astype(np.uint8)
+
+    return make
+
+
+@pytest.fixture
+def lit_recipe_path(
+    tiny_package: Package, make_lit: Callable[[np.random.Generator, float], NDArray[np.uint8]], tmp_path: Path
+) -> Path:
+    """`tiny_recipe_path`, which knows how 200 images of `make_lit` look and score; it judges whatever it is shown."""
+    from dataclasses import replace
+
+    from onspec.decision.rules import RuleSet
+    from onspec.recipe.reference import reference_of, see
+    from onspec.runtime.golden import record_golden
+    from onspec.runtime.inspector import Decoded, Inspector
+
+    rng, inspector = np.random.default_rng(1), Inspector(tiny_package, threads=1)
+    images = [make_lit(rng, 1.0) for _ in range(200)]
+    judged = [inspector.inspect_decoded(Decoded(image, 0.0), "good.png").inspection for image in images[:60]]
+    scores = [inspection.score for inspection in judged if inspection.score is not None]
+    inspector.close()
+    rules = RuleSet.model_validate({"inspectable": {"outside": "accept"}})
+    known = {"reference": reference_of([see(image) for image in images], scores), "rules": rules}
+    package = with_digest(replace(tiny_package, recipe=tiny_package.recipe.model_copy(update=known)))
+    inspector = Inspector(package, threads=1)
+    path = tmp_path / "lit.onspec"
+    pack(replace(package, golden=record_golden(inspector, package.golden)), path)
+    inspector.close()
+    return path
+
+
+def brightest_model(pooling: str = "MaxPool", block: int = 32) -> bytes:
+    """ONNX bytes of a coarse network whose answer is the highest level in a block; with `AveragePool` the mean, which
+    is no answer, as it need not be whole."""
+    free: list[str | int | None] = ["batch", 1, "height", "width"]
+    graph = helper.make_graph(
+        [helper.make_node(pooling, ["image"], ["scores"], kernel_shape=[block, block], strides=[block, block])],
+        "brightest",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, free)],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 1, "down", "across"])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+@pytest.fixture(scope="session")
+def make_hastened() -> Callable[..., Package]:
+    """A package → the same with a coarse network whose levels are 8-bit gray values: `brightest_model`, or `pooling`.
+
+    `answer` is that to the made-up image, otherwise the right one; `values` change the input.
+    """
+    from dataclasses import replace
+
+    from onspec.recipe.hastening import Hastening
+    from onspec.runtime.coarse import CoarseNetwork
+
+    def make(
+        package: Package, limit: int = 100, pooling: str = "MaxPool", answer: str | None = None, **values: object
+    ) -> Package:
+        model = brightest_model(pooling)
+        if answer is None:
+            network = CoarseNetwork(model, 32)
+            answer = network.made_up(1)
+            network.close()
+        spec = InputSpec.model_validate({**package.recipe.input.model_dump(), **values})
+        thresholds = package.recipe.thresholds.model_copy(update={"basis": ""})
+        told = Hastening(block=32, low=-1.0, high=1.0, limit=limit, answer=answer, thresholds=thresholds)
+        recipe = package.recipe.model_copy(update={"hastened": told, "input": spec})
+        return with_digest(replace(package, recipe=recipe, coarse=model))
+
+    return make

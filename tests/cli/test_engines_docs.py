@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from onspec.cli.quantize import AP_LOSS, SCORE_CHANGE
+from onspec.cli.alike import AP_LOSS
+from onspec.cli.quantize import SCORE_CHANGE
 from onspec.runtime.cache import VARIABLE
 from onspec.runtime.choosing import MANY
 from onspec.runtime.engines import ENGINES

@@ -98,7 +98,7 @@ def test_a_classifier(onspec: Run, make_toned: Toned, make_toned_part: Part, tmp
         "classes": ["good", "bright", "dark"],
     }
     confused = rows["dark/dark-2.png"]
-    assert list(confused)[-3:] == ["error", "class", "true_class"]
+    assert list(confused)[-4:] == ["error", "class", "true_class", "inspectable"]
     assert (confused["class"], confused["true_class"], confused["truth"]) == ("bright", "dark", "defective")
     assert rows["good/good-1.png"]["class"] == rows["good/good-1.png"]["true_class"] == "good"
     assert "class told right" in said

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from onspec.cli.alike import AP_LOSS
+from onspec.cli.hasten import LEAST_GAIN
+from onspec.imaging.blocks import BLOCK
 from onspec.runtime import lanes
+from onspec.runtime.limit import MARGIN
 from onspec.runtime.precision import LOWERINGS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -31,7 +35,7 @@ def place(tiny_recipe_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return tmp_path
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("onspec ")])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("onspec bench ")])
 def test_bench_as_the_page_calls_it(command: str, onspec: Run, place: Path) -> None:
     assert onspec(*shlex.split(command)[1:], "--rounds", 3)[0] == 0
     assert (place / "bench.png").is_file() == ("--out" in command)
@@ -45,13 +49,21 @@ def test_folder_speed_as_the_page_calls_it(place: Path) -> None:
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=200,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    for begin in ("folder, ", "single: ", "start, inspect: ", "start, import onnxruntime: "):
+    for begin in ("folder, ", "stages, µs: ", "single: ", "start, inspect: ", "start, import onnxruntime: "):
         assert f"\n{begin}" in done.stdout
 
 
 def test_the_page_knows_its_numbers() -> None:
     assert f"From {lanes.FOLDER} images on" in TEXT
     assert all(f"`{name}`" in TEXT or f"--precision {name}" in TEXT for name in LOWERINGS)
+    for figure in (
+        f"falls by no more than {AP_LOSS:g}",
+        f"at least {LEAST_GAIN:g} times",
+        f"by a margin of {MARGIN}",
+        f"block of {BLOCK}×{BLOCK} px",
+    ):
+        assert figure in TEXT, figure
+    assert any(c.startswith("onspec hasten tile.onspec parts/ --out ") for c in COMMANDS)
     (command,) = (c for c in COMMANDS if "benchmarks.peers" in c)
     named = shlex.split(command)[shlex.split(command).index("--only") + 1 :]
     assert all((ROOT / "benchmarks" / "peers" / f"{name}.py").is_file() for name in named)

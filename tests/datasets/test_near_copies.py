@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from onspec.datasets.look import SIDE, look_at
+from onspec.datasets.look import look_at
 from onspec.datasets.near_copies import groups_alike, pairs_alike
+from onspec.imaging.look import SIDE
 
 Gray = NDArray[np.uint8]
 

@@ -1,5 +1,6 @@
 """What comes out of the archive is what went in, found by whatever people ask for."""
 
+import hashlib
 import json
 import os
 import time
@@ -162,6 +163,26 @@ def test_images_are_kept_by_policy_once_each(tmp_path: Path, inspection: Make) -
         assert len([p for p in archive.images.folder.rglob("*") if p.suffix == ".png"]) == 1
 
 
+def test_score_maps_are_kept_beside_the_images(
+    archive: Archive, inspection: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps = {"scratch": PNG + b" scratch", "a/b": PNG + b" other"}
+    entry = archive.get(archive.record(inspection(), PNG, maps=maps).id)
+    for cls, png in maps.items():
+        path = archive.score_map(entry.record, cls)
+        assert path is not None
+        assert path.read_bytes() == png
+        assert hashlib.sha256(png).hexdigest() == path.stem == entry.as_json()["map_sha256"][cls]  # type: ignore[index, call-overload]
+    assert archive.score_map(entry.record, "absent") is None
+    assert archive.get(archive.record(inspection(Verdict.OK)).id).as_json()["map_sha256"] == {}
+    policy = KeepPolicy(maps=True)
+    assert [policy.keeps_maps(verdict) for verdict in Verdict] == [False, True, True, False]
+    assert not KeepPolicy().keeps_maps(Verdict.NG)
+    monkeypatch.setattr(archive.images, "put", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(RecordError, match="No space left"):  # then no verdict goes out
+        archive.record(inspection(), maps=maps)
+
+
 def test_the_share_of_ok_depends_on_the_image_alone(tmp_path: Path) -> None:
     store, policy = ImageStore(tmp_path), KeepPolicy(ok_share=0.2)
     kept = [store.describe(f"{n}".encode(), Verdict.OK, policy).kept for n in range(2000)]
@@ -189,6 +210,56 @@ def test_limits_take_the_oldest_and_spare_what_came_again(tmp_path: Path) -> Non
     assert not leftover.exists()
     assert store.prune(KeepPolicy(gigabytes=2.5e-6)).files == 3
     assert [path.exists() for _, path in files] == [True, False, False, False, False, True]
+
+
+def test_images_of_reviewed_parts_are_labels_and_stay(
+    archive: Archive, inspection: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(number: int) -> str:
+        id_ = archive.record(inspection(), PNG + bytes([number]) * 1000).id
+        path = archive.image(archive.get(id_).record)
+        assert path is not None
+        old = time.time() - (20 - number) * 86_400
+        os.utime(path, (old, old))
+        return id_
+
+    def left() -> list[int]:
+        return [at for at, id_ in enumerate(ids) if archive.image(archive.get(id_).record) is not None]
+
+    ids = [make(number) for number in range(6)]
+    archive.review(ids[0], Review(truth="good", by="Ada"))
+    again = archive.record(inspection(), PNG + bytes([2]) * 1000).id  # the same image, seen again: its review counts
+    archive.review(again, Review(truth="good", by="Ada"))
+    os.utime(archive.images.path(archive.get(again).record.original), (0, 0))  # type: ignore[arg-type]
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "_reviewed_images", lambda: (_ for _ in ()).throw(RecordError("the archive is away")))
+        with pytest.raises(RecordError, match="is away"):
+            archive.prune(KeepPolicy(days=1))
+        assert left() == [0, 1, 2, 3, 4, 5]
+    pruned = archive.prune(KeepPolicy(gigabytes=3.5e-6))
+    assert (pruned.files, pruned.files_left, pruned.spared, left()) == (3, 3, 2, [0, 2, 5])
+    pruned = archive.prune(KeepPolicy(days=1))
+    assert (pruned.files, pruned.spared, left()) == (1, 2, [0, 2])
+    assert archive.prune(KeepPolicy(gigabytes=1e-9)).bytes_left > 2000  # they alone are over the limit
+    assert archive.prune(KeepPolicy(gigabytes=1e-9, reviewed=False)).files == 2
+    assert left() == []
+
+
+def test_it_is_asked_anew_what_is_spared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """People review while files are removed."""
+    monkeypatch.setattr("onspec.records.images._AT_A_TIME", 2)
+    store, asked = ImageStore(tmp_path), list[int]()
+    for number in range(6):
+        data = bytes([number])
+        os.utime(store.put(store.describe(data, Verdict.NG, KeepPolicy()), data), (number, number))
+    last = store.describe(bytes([5]), Verdict.NG, KeepPolicy()).sha256
+
+    def spared() -> set[str]:
+        asked.append(1)
+        return {last} if len(asked) == 3 else set()
+
+    pruned = store.prune(KeepPolicy(days=1), spared)
+    assert (pruned.files, pruned.spared, len(asked)) == (5, 1, 3)
 
 
 def test_tables_hold_a_row_a_record(archive: Archive, inspection: Make, tmp_path: Path) -> None:

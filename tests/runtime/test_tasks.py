@@ -23,7 +23,7 @@ Toned = Callable[..., Package]
 KINDS = [(Task.SEGMENT, False), (Task.SEGMENT, True), (Task.DETECT, False), (Task.CLASSIFY, False)]
 FIELDS = {
     "image", "part_id", "verdict", "score", "class_scores", "class", "reasons", "defects", "size", "recipe", "engine",
-    "ms", "error", "fired", "placement",
+    "ms", "error", "fired", "placement", "look", "record",
 }  # fmt: skip
 DEFECT_FIELDS = {
     "class", "score", "bbox", "centroid", "area_px", "area_mm2", "length_px", "width_px", "length_mm", "width_mm",

@@ -126,6 +126,11 @@ def test_a_run_is_complete(task: Task, trained: Path, sets: dict[Task, Path]) ->
     figures = {Task.SEGMENT: {"dice", "ap"}, Task.DETECT: {"map_50", "map_50_95"}, Task.CLASSIFY: {"accuracy", "ap"}}
     assert recipe.provenance.metrics.keys() == {f"val_{name}" for name in figures[task]}
     assert recipe.thresholds.basis
+    used = [s for s in data.samples if assignment[s.name] is not Split.TEST]
+    held_out = [s for s in used if assignment[s.name] is Split.VAL and not s.defective]
+    assert recipe.reference is not None
+    assert (recipe.reference.images, recipe.reference.scored) == (len(used), len(held_out))
+    assert {"brightness", "contrast", "black", "white", "sharpness"} <= recipe.reference.looks.keys()
     for name in ("plan.yaml", "curves.jsonl", "curves.png", "curves.svg"):
         assert (trained / name).is_file()
     assert read_plan(trained / "plan.yaml").task is task

@@ -48,6 +48,8 @@ def command(
     package = open_package(recipe)
     rows = compare_engines(package, cases, _inputs(package, images), rounds, talk)
     typer.echo(json.dumps(_report(package, rows)) if as_json else table(rows))
+    if package.recipe.hastened is not None:
+        talk("the recipe is hastened: these are times of the fine network on a whole image; see docs/speed.md")
     if out is not None:
         draw(rows, package.identity, out)
     return int(any(row.fault or (row.agreement and row.agreement.same < row.agreement.images) for row in rows))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("image", "part", "truth", "verdict", "score", "dice", "iou", "defects", "area_px", "ms", "error"),
-    *("class", "true_class"),
+    *("class", "true_class", "inspectable"),
 )
 """Of predictions.csv."""
 
@@ -83,7 +83,9 @@ def command(
         seconds = time.monotonic() - started
         origin = _provenance(inspector, dataset, selection, seconds, _line(recipe, data, split, out, costs))
         notes = _notes(package, selection, split, origin.fingerprint)
-        metrics = evaluator.metrics(split, costs=costs).model_copy(update={"notes": notes, "provenance": origin})
+        metrics = evaluator.metrics(split, costs=costs)
+        notes = (*notes, *_unlike(metrics))
+        metrics = metrics.model_copy(update={"notes": notes, "provenance": origin})
         write_bytes(out / "metrics.json", metrics.to_json().encode())
         write_bytes(out / "predictions.csv", _table(evaluator.results).encode("utf-8", "backslashreplace"))
         pictures = _pictures(inspector, selection)
@@ -156,6 +158,17 @@ def _notes(package: "Package", selection: "Selection", split: str, fingerprint: 
     return tuple(notes)
 
 
+def _unlike(metrics: "Metrics") -> tuple[str, ...]:
+    """What a reader must know of images that were to be reviewed for their look."""
+    good, defective = metrics.not_inspectable.good, metrics.not_inspectable.defective
+    if not good + defective:
+        return ()
+    return (
+        f"{good + defective} images ({good} good, {defective} defective) do not look like those of the training, so "
+        "that none of them is OK, whatever its score: see light, focus and place, or train with such images, too.",
+    )
+
+
 def _provenance(
     inspector: "Inspector", dataset: "Dataset", selection: "Selection", seconds: float, line: str
 ) -> "MetricsProvenance":
@@ -190,8 +203,8 @@ def _table(results: "Sequence[ImageResult]") -> str:
         measures = ("" if value is None else f"{value:.6g}" for value in (r.score, r.dice, r.iou))
         found = ("", "") if r.score is None else (r.defects, r.area_px)
         truth = "defective" if r.defective else "good"
-        classes = (r.cls, r.true_cls)
-        rows.writerow([r.name, r.part, truth, str(r.verdict), *measures, *found, r.ms, r.error, *classes])
+        rest = (r.cls, r.true_cls, "" if r.score is None else "yes" if r.inspectable else "no")
+        rows.writerow([r.name, r.part, truth, str(r.verdict), *measures, *found, r.ms, r.error, *rest])
     return text.getvalue()
 
 
@@ -224,6 +237,10 @@ def _images(metrics: "Metrics") -> _Rows:
         rows.append(("cost a part", f"{costs.at_threshold:.3g}, an escape {costs.escape_cost:g}; {least}"))
     if image.reviews_good or image.reviews_defective:
         rows.insert(3, ("to review", f"{image.reviews_good} good, {image.reviews_defective} defective"))
+    unlike = metrics.not_inspectable
+    if unlike.good or unlike.defective:
+        told = f"{unlike.good} good, {unlike.defective} defective: none is OK, see predictions.csv"
+        rows.insert(1, ("not inspectable", told))
     if metrics.errors:
         rows.insert(1, ("not judged", f"{metrics.errors}: see the column error of predictions.csv"))
     return rows

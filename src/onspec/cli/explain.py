@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from onspec.cli.explain_picture import Explained
+    from onspec.decision.inspectability import Gate
 
 
 def command(
@@ -28,6 +29,7 @@ def command(
 
     from onspec.cli.progress import talk
     from onspec.decision.explaining import read_rules_on
+    from onspec.decision.inspectability import Gate
     from onspec.decision.judge import sight
     from onspec.recipe.reading import open_package, with_rules
     from onspec.runtime.inspector import Inspector
@@ -49,7 +51,8 @@ def command(
     from onspec.cli.explain_picture import Explained, picture
 
     told = Explained(result.image, result.inspection, seen, known.rules, readings, result.placement)
-    typer.echo(_json(told) if as_json else _text(told))
+    gate = Gate(known.reference, known.rules.inspectable)
+    typer.echo(_json(told, gate) if as_json else _text(told, gate))
     if out is not None:
         from onspec.imaging.writing import write_image
 
@@ -58,7 +61,7 @@ def command(
     return 0
 
 
-def _text(told: "Explained") -> str:
+def _text(told: "Explained", gate: "Gate") -> str:
     from onspec.cli.explain_picture import effect, summary
 
     one = told.inspection
@@ -84,11 +87,14 @@ def _text(told: "Explained") -> str:
     if told.placement is not None:
         (x, y), angle = told.placement.found, told.placement.angle_deg
         lines += ["", f"part: at ({x:.1f}, {y:.1f}), turned by {angle:.1f}°"]
+    if one.look is not None:
+        lines += ["", "image" + (" (the rules accept it wherever it lies)" if gate.outside == "accept" else "")]
+        lines += [f"  {reading}" for reading in gate.read(one.look)]
     return "\n".join(lines)
 
 
-def _json(told: "Explained") -> str:
-    """The inspection's own fields, and `rules`: what each made of each defect."""
+def _json(told: "Explained", gate: "Gate") -> str:
+    """The inspection's own fields, `rules`: what each made of each defect, and `limits` of its look."""
     import json
 
     shown = told.inspection.model_dump(mode="json", by_alias=True)
@@ -97,6 +103,7 @@ def _json(told: "Explained") -> str:
         name: {"use": told.rules.zones[name].use, "area_px": int(told.seen.zones.mask(name).sum())}
         for name in told.rules.zones
     }
+    shown["limits"] = {limit.measure: {"min": limit.low, "max": limit.high} for limit in gate.limits}
     for place, defect in enumerate(shown["defects"]):
         defect["zones"] = sorted(told.seen.found[place].zones)
     return json.dumps(shown, ensure_ascii=False)

@@ -40,6 +40,8 @@ def command(
     if out.is_file() and not force:  # before minutes of building
         raise UsageError(f"{out} exists; choose another name, or overwrite it with --force")
     package = open_package(recipe)
+    if package.recipe.hastened is not None:
+        raise UsageError(f"{recipe} is hastened: two networks, which only onspec runs together; export its parent")
     files = EXPORTS[to](package, out, target or ())
     for path in files:
         if path.exists() and not force:

@@ -35,6 +35,9 @@ def command(
     part_image: Annotated[
         Path | None, typer.Option(help="The image that the part of the rules is taught on, good and in its place.")
     ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Look anew at this data set, for what is inspectable: that of the training.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> int:
     """Pack a run and the plant's rules into one recipe file.
@@ -49,6 +52,7 @@ def command(
     from dataclasses import replace
 
     from onspec.cli.golden import chosen_from
+    from onspec.cli.looks import shown_in
     from onspec.cli.progress import talk
     from onspec.domain import UsageError
     from onspec.domain.pixel_size import pixel_size
@@ -61,11 +65,14 @@ def command(
     if out.exists() and not force:
         raise UsageError(f"{out} exists; choose another name, or overwrite it with --force")
     package, before = _opened(run, parent, note, author)
+    shown = None if reference is None else shown_in(reference, package)
+    package = package if shown is None else shown.put_into(package)
     size = None if pixel_size_mm is None else pixel_size(pixel_size_mm)
     recipe = _recipe(package.recipe, _rules(rules, package, before), name, size, before)
     taught = _taught(part_image, recipe, package, before)
     package = with_digest(replace(package, recipe=recipe, taught=taught))
     with closing(Inspector(package, REFERENCE)) as inspector:
+        package = package if shown is None else shown.put_into(package, inspector)
         if golden_from is not None:
             package = replace(package, golden=chosen_from(golden_from, inspector))
         package = replace(package, golden=record_golden(inspector, package.golden))

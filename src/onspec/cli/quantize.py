@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onspec.cli.alike import changes, engines_to_compare, golden_scores, judge_all_of, precision_fault, spread
 from onspec.cli.data_options import marked_in
 from onspec.cli.split_options import LotFrom, PartPattern, SplitFile
 
@@ -17,23 +18,11 @@ if TYPE_CHECKING:
     from onspec.domain import Sample
     from onspec.imaging.preparation import Tensor
     from onspec.recipe.package import Golden, Package
-    from onspec.runtime.inspector import Inspector
-
-AP_LOSS = 0.001
-"""What the image's average precision may fall by."""
 
 SCORE_CHANGE = 0.05
 """What the score of a golden sample may change by."""
 
 _SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What a recipe made of the held-out images on one engine: their verdicts by name, and the average precision."""
-
-    verdicts: dict[str, str]
-    average_precision: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +48,9 @@ class Outcome:
     def faults(self) -> list[str]:
         """Why the recipe must not be written, in sentences; empty if nothing speaks against it."""
         faults = list(self.changed)
-        before, now = self.parent_average_precision, self.average_precision
-        if before is not None and (now is None or now < before - AP_LOSS):
-            shown = "not defined" if now is None else f"{now:.4f}"
-            faults.append(f"average precision {shown}, was {before:.4f}; it may fall by {AP_LOSS:g}")
+        fault = precision_fault(self.parent_average_precision, self.average_precision)
+        if fault is not None:
+            faults.append(fault)
         if math.isinf(self.golden_change):
             faults.append("a golden sample is judged otherwise, or cannot be judged")
         elif self.golden_change > SCORE_CHANGE:
@@ -110,13 +98,15 @@ def command(
     parent = open_package(recipe)
     if parent.recipe.provenance.quantized is not None:
         raise UsageError(f"{recipe} is of lower precision already; quantize its parent instead")
+    if parent.recipe.hastened is not None:
+        raise UsageError(f"{recipe} is hastened; quantize its parent, then hasten what comes out")
     dataset = load(data, layout, part_pattern, lot_from=lot_from, marked=marked_in(parent))
     held_out = select(dataset, parent, "val", split_file)
-    learned = _spread(select(dataset, parent, "train", split_file).samples, images) if to == "int8" else []
+    learned = spread(select(dataset, parent, "train", split_file).samples, images) if to == "int8" else []
     talk(f"{to}: ranges from {len(learned)} train images, compared on {len(held_out.samples)} val images")
     lowered = LOWERINGS[to](parent.model, _inputs(parent, learned))
     child = with_digest(replace(parent, model=lowered, approval=None))  # what was tested and released is the parent
-    outcomes = _compared(parent, child, held_out.samples, _engines(engine))
+    outcomes = _compared(parent, child, held_out.samples, engines_to_compare(engine))
     faults = [f"{outcome.engine}: {fault}" for outcome in outcomes for fault in outcome.faults]
     typer.echo(_as_json(outcomes, faults, out)) if as_json else _print(outcomes)
     for fault in faults[:_SHOWN]:
@@ -130,32 +120,6 @@ def command(
     pack(child, out, signing_key=sign)
     talk(f"{out}: {open_package(out).identity}, {to} of {parent.identity}")
     return 0
-
-
-def _engines(asked: list[str] | None) -> list[str]:
-    """The engines to compare on.
-
-    Raises:
-        OnspecError: one that was asked for does not run here.
-    """
-    from onspec.runtime.choosing import candidates
-    from onspec.runtime.engines import obstacle
-
-    for name in asked or ():
-        fault = obstacle(name)
-        if fault is not None:
-            raise fault
-    return list(dict.fromkeys(asked)) if asked else candidates()
-
-
-def _spread(samples: "Sequence[Sample]", count: int) -> "list[Sample]":
-    """So many of the samples, evenly over good and over defective ones."""
-    chosen: list[Sample] = []
-    for defective in (False, True):
-        group = [sample for sample in samples if sample.defective is defective]
-        step = max(1, len(group) * 2 // count)
-        chosen += group[::step][: max(1, count // 2)]
-    return chosen
 
 
 def _inputs(package: "Package", samples: "Sequence[Sample]") -> "Iterator[Tensor]":
@@ -184,10 +148,10 @@ def _compared(parent: "Package", child: "Package", samples: "Sequence[Sample]", 
 
     outcomes = []
     with closing(Inspector(parent, REFERENCE)) as inspector:
-        before, known = _judge(inspector, samples), _golden_scores(inspector)
+        before, known = judge_all_of(inspector, samples), golden_scores(inspector)
     for name in names:
         with closing(Inspector(child, name)) as inspector:
-            now, change = _judge(inspector, samples), _golden_change(known, _golden_scores(inspector))
+            now, change = judge_all_of(inspector, samples), _golden_change(known, golden_scores(inspector))
         with ExitStack() as stack:
             engines = {
                 which: stack.enter_context(closing(open_engine(name, package.model)))
@@ -196,43 +160,11 @@ def _compared(parent: "Package", child: "Package", samples: "Sequence[Sample]", 
             ms = measure_times(engines, first_piece(known_inputs(parent)[0]))
         outcomes.append(
             Outcome(
-                name, _changes(before, now), now.average_precision, before.average_precision, change, ms["child"],
+                name, changes(before, now), now.average_precision, before.average_precision, change, ms["child"],
                 ms["parent"],
             )
         )  # fmt: skip
     return outcomes
-
-
-def _judge(inspector: "Inspector", samples: "Sequence[Sample]") -> Judged:
-    import numpy as np
-
-    from onspec.evaluation.ranking import average_precision
-
-    verdicts, truth, scores = {}, [], []
-    with closing(inspector.inspect_files(sample.image for sample in samples)) as results:
-        for sample, result in zip(samples, results, strict=True):
-            verdicts[sample.name] = str(result.inspection.verdict)
-            if result.inspection.score is not None:
-                truth.append(sample.defective)
-                scores.append(result.inspection.score)
-    return Judged(verdicts, average_precision(np.array(truth, bool), np.array(scores, np.float64)))
-
-
-def _changes(before: Judged, now: Judged) -> tuple[str, ...]:
-    """What speaks against it, an image: a verdict that differs, or none, which shows nothing."""
-    return tuple(
-        f"{name} is judged {now.verdicts[name]}, was {verdict}"
-        for name, verdict in before.verdicts.items()
-        if now.verdicts[name] != verdict or verdict == "ERROR"
-    )
-
-
-def _golden_scores(inspector: "Inspector") -> list[tuple[str, float | None]]:
-    """Verdict and score of each golden sample."""
-    from onspec.runtime.golden import run_golden
-
-    told = [outcome.inspection for outcome in run_golden(inspector, inspector.package.golden)]
-    return [(str(one.verdict), one.score) for one in told]
 
 
 def _golden_change(before: "list[tuple[str, float | None]]", now: "list[tuple[str, float | None]]") -> float:

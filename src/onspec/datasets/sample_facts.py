@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 
 from onspec.datasets.labels import load_mask
-from onspec.datasets.look import SIDE, Look, look_at
+from onspec.datasets.look import Look, look_at
 from onspec.datasets.problem import Problem, new_problem
 from onspec.domain import Annotation, Box, Ellipse, ImageError, LabelError, MaskFile, Polygon, Sample
 from onspec.imaging.camera import AS_STORED, Camera
+from onspec.imaging.look import SIDE
 from onspec.imaging.masks import Mask, merge
 from onspec.imaging.preparation import holds_gray
 from onspec.imaging.reading import decode_image, read_bytes

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onspec.decision.found import Found, Site, measured
+from onspec.decision.inspectability import Gate
 from onspec.decision.judge import Sighting, conclude
 from onspec.decision.placed_zones import PlacedZones
 from onspec.decision.rules import RuleSet
 from onspec.decision.tasks import Scores
 from onspec.decision.thresholds import Thresholds
 from onspec.domain import Decision, Defect, Inspection, Task, Verdict
+from onspec.domain.look import Reference
 from onspec.domain.pixel_size import PixelSize
 from onspec.domain.placement import Place, Placement
 from onspec.imaging.distances import Body
@@ -38,6 +40,7 @@ class Lack(StrEnum):
     CONTRAST = "the rules ask for contrast, which was not measured"
     PART = "zones lie on the part, and it was not located in this way"
     PIXEL = "pixels' sides differed when its defects were measured"
+    LOOK = "whether the image is inspectable cannot be told: how it looks was not recorded, or against another picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Basis:
     thresholds: Thresholds
     rules: RuleSet
     pixel_size_mm: float | PixelSize | None = None
+    reference: Reference | None = None
 
     @property
     def sides(self) -> PixelSize | None:
@@ -85,14 +89,22 @@ class Rejudge:
             rule.scope is not None and rule.scope[0].startswith("within") for rule in rules.rules
         ) or any(measure.startswith("distance_to_defect") for measure in self._asked)  # fmt: skip
         self._kept_zones: dict[tuple[int, int], PlacedZones] = {}
+        self._gate = Gate(now.reference, rules.inspectable)
+        pictures = [None if basis.reference is None else basis.reference.picture for basis in (then, now)]
+        self._like_another = pictures[1] is not None and pictures[0] != pictures[1]
 
     def __call__(self, seen: Inspection) -> Decision | Lack:
         """The decision, or why it takes the image.
 
         Raises:
             RulesError: the rules cannot be applied to an image of this size.
+            NotInspectableError: it does not look as it should, so that it would be an ERROR now.
         """
-        lack = self._lack_of_scores(seen)
+        told = self._told(seen)
+        return told if isinstance(told, Lack) else self._gate.judge(told, seen.look, seen.image)
+
+    def _told(self, seen: Inspection) -> Decision | Lack:
+        lack = self._lack_of_scores(seen) or self._lack_of_look(seen)
         if lack is not None:
             return lack
         assert seen.score is not None
@@ -112,6 +124,11 @@ class Rejudge:
         if self.then.pooling != self.now.pooling:
             return Lack.POOLING
         return Lack.PART if self.now.rules.part is not None and not self._located(seen) else None
+
+    def _lack_of_look(self, seen: Inspection) -> Lack | None:
+        if not self._gate.decides:
+            return None
+        return Lack.LOOK if seen.look is None or self._like_another else None
 
     def _lack_of_defects(self) -> Lack | None:
         """For a part whose score may mean a defect."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from onspec.decision.conditions import NAME, Condition
 from onspec.decision.given import Given
+from onspec.decision.inspectable import Inspectable
 from onspec.decision.rules_text import fault, parse_rules, read_text
 from onspec.decision.zones import Zone
 from onspec.domain.pixel_size import PixelSizeMm
@@ -137,6 +138,7 @@ class RuleSet(BaseModel):
     Attributes:
         default: the outcome for defects that no rule but a grading one is about; without it OK, and NG where there are
             no rules.
+        inspectable: what is said of images that do not look like those of the training.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
@@ -146,6 +148,7 @@ class RuleSet(BaseModel):
     zones: dict[str, Zone] = Field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     default: Literal["NG", "REVIEW", "OK"] | None = None
+    inspectable: Inspectable | None = None
 
     @field_validator("zones")
     @classmethod

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from onspec.decision.conditions import Condition
+from onspec.decision.inspectability import Gate
 from onspec.decision.rules import NO_RULES, Rule
 
 _TONES = {"bright": "brighter", "dark": "darker"}
@@ -25,6 +26,12 @@ def default_in_words(default: Rule | None) -> str:
     if default is NO_RULES:
         return "NG for any defect"
     return f"{'OK' if default is None else default.outcome} for a defect that no rule is about"
+
+
+def gate_in_words(gate: Gate) -> str:
+    """What becomes of an image that does not look like those of the training."""
+    told = {"review": "an OK becomes REVIEW", "error": "ERROR", "accept": "it is judged like any other"}[gate.outside]
+    return f"an image outside of these limits is not inspectable: {told}"
 
 
 def condition_words(condition: Condition) -> str:

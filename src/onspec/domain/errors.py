@@ -10,7 +10,8 @@ OnspecError                  anything onspec refuses, in one plain sentence
 ├── ImageError               one image that cannot be judged; among a thousand it ends as ERROR, the rest go on
 │   ├── UnreadableImageError absent, truncated, corrupt or of a format nobody here decodes
 │   ├── UnexpectedImageError readable, but of another size, depth or colour than the recipe was made for
-│   └── PartNotFoundError    the part is not where and as the rules' `part` says, so its zones are unknown
+│   ├── PartNotFoundError    the part is not where and as the rules' `part` says, so its zones are unknown
+│   └── NotInspectableError  it does not look like those of the training: it shows nothing, or the rules refuse it
 ├── RulesError               acceptance rules that cannot be applied
 ├── RecipeError              a recipe file that cannot be used
 │   └── IntegrityError       a recipe changed after it was packed, or not signed by whom it should be
@@ -65,6 +66,10 @@ class UnexpectedImageError(ImageError):
 
 class PartNotFoundError(ImageError):
     """The part whose zones the rules speak of is not in the image, or not where it may be."""
+
+
+class NotInspectableError(ImageError):
+    """An image that does not look like those of the training: no verdict on it could be trusted."""
 
 
 class RulesError(OnspecError):

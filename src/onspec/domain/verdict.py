@@ -7,6 +7,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from onspec.domain.defect import Defect
 from onspec.domain.fired import Fired
+from onspec.domain.look import Look
 from onspec.domain.placement import Place
 
 GOOD: Final = "good"
@@ -71,10 +72,12 @@ class Inspection(BaseModel):
     defects: tuple[Defect, ...] = ()
     size: tuple[int, int] | None = Field(None, description="width, height in px")
     placement: Place | None = Field(None, description="of the part, where the recipe locates it")
+    look: Look | None = Field(None, description="light, focus and place in figures, where the image was looked at")
     recipe: str = Field(description="NAME@sha256:HEX")
     engine: str
-    ms: dict[str, float] = Field(default_factory=dict, description="read, infer, locate, decide: wall time in ms")
+    ms: dict[str, float] = Field(default_factory=dict, description="read, infer, look, locate, decide: wall time in ms")
     error: str | None = None
+    record: str | None = Field(None, description="id of its record, where the service keeps records")
 
     @model_validator(mode="after")
     def _tells_the_truth(self) -> Self:

@@ -1,10 +1,12 @@
 """Judged images, one at a time → counts → metrics."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
+from onspec.decision.inspectability import NAME as NOT_INSPECTABLE
 from onspec.decision.judge import judge
 from onspec.decision.rules import RuleSet
 from onspec.decision.tasks import image_scores
@@ -95,6 +97,7 @@ class Evaluator:
             placement=placement,
         )  # fmt: skip
         decision = decision or asked(thresholds=self.thresholds)
+        inspectable = all(fired.rule != NOT_INSPECTABLE for fired in decision.fired)
         scores = decision.class_scores or image_scores(prediction, self.thresholds, self.task).classes
         seen = self._outlined(defective, prediction, known)
         counted = COUNTS[self.task](prediction, known, label, self.thresholds, self.classes)
@@ -121,10 +124,11 @@ class Evaluator:
                 box_matches=counted.box_matches,
                 boxes=counted.boxes,
                 compared=compare(self._seen(prediction, known, label, named, is_told, placement)),
-                rejects=self._rejects(asked, decision.score),
+                rejects=self._rejects(asked, decision.score, inspectable),
                 defects=len(decision.defects),
                 area_px=sum(defect.area_px for defect in decision.defects),
                 ms=ms,
+                inspectable=inspectable,
             )
         )
 
@@ -142,6 +146,7 @@ class Evaluator:
             split=split,
             images=Images(good=len(judged) - defective, defective=defective),
             errors=len(self.results) - len(judged),
+            not_inspectable=_unlike(judged),
             threshold=self.thresholds.image,
             thresholds=self.thresholds,
             image=image_figures(judged, confidence),
@@ -159,8 +164,13 @@ class Evaluator:
             costs=cost_figures(what_if(self.results, self.thresholds), costs),
         )
 
-    def _rejects(self, judged: Callable[..., Decision], score: float) -> RejectScores:
-        """Up to which thresholds the image is rejected. Without rules the score says it: any defect is NG."""
+    def _rejects(self, judged: Callable[..., Decision], score: float, inspectable: bool) -> RejectScores:
+        """Up to which thresholds the image is rejected. Without rules the score says it: any defect is NG.
+
+        An image that is not inspectable is OK at none.
+        """
+        if not inspectable:
+            return replace(self._rejects(judged, score, True), not_ok=1.0)
         if not self.rules.rules and self.rules.default in (None, "NG"):
             return RejectScores(score, score)
 
@@ -254,3 +264,9 @@ class Evaluator:
         if len(label) and not (label.classes.min() >= 0 and label.classes.max() < len(self.classes)):
             raise ValueError(f"{name}: boxes of classes {sorted(set(label.classes.tolist()))} of {len(self.classes)}")
         return label if len(label) or not defective else None
+
+
+def _unlike(judged: Sequence[ImageResult]) -> Images:
+    """Those that do not look like the images of the training."""
+    defective = sum(r.defective for r in judged if not r.inspectable)
+    return Images(good=sum(not r.inspectable for r in judged) - defective, defective=defective)

@@ -201,6 +201,10 @@ class Metrics(_Figures):
     split: str
     images: Images
     errors: int = Field(description="images that could not be judged; they count nowhere else")
+    not_inspectable: Images = Field(
+        Images(good=0, defective=0),
+        description="of `images`, those that do not look like the training's: REVIEW if not NG, so no escapes",
+    )
     threshold: float = Field(description="image threshold, also in `thresholds`")
     thresholds: Thresholds
     image: ImageFigures

@@ -92,6 +92,7 @@ class ImageResult:
         defects, area_px: how many defects were reported, and their area.
         ms: wall time of reading, inference and decision.
         error: the sentence of an ERROR.
+        inspectable: it looks like the images of the training; one that does not is never OK.
     """
 
     name: str
@@ -116,6 +117,7 @@ class ImageResult:
     area_px: int = 0
     ms: float | None = None
     error: str | None = None
+    inspectable: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a verdict without a score, and an ERROR with one."""

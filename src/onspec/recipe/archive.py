@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from onspec.domain import IntegrityError, RecipeError
 
 RECIPE, MODEL, SPLIT, SUMS, SIGNATURE = "recipe.json", "model.onnx", "split.csv", "SHA256SUMS", "signature"
-APPROVAL = "approval.json"
+APPROVAL, COARSE = "approval.json", "coarse.onnx"
 GOLDEN, EXPECTED = "golden/", "golden/expected.json"
 TAUGHT = "part/taught.png"
 REQUIRED = (RECIPE, MODEL, SUMS)
@@ -128,12 +128,12 @@ def _refuse_strange(infos: list[zipfile.ZipInfo], name: str) -> None:
 
 
 def _known(member: str) -> bool:
-    if member in (RECIPE, MODEL, SPLIT, APPROVAL, SUMS, SIGNATURE, EXPECTED, TAUGHT):
+    if member in (RECIPE, MODEL, SPLIT, APPROVAL, SUMS, SIGNATURE, EXPECTED, TAUGHT, COARSE):
         return True
     return member.startswith(GOLDEN) and GOLDEN_NAME.fullmatch(member.removeprefix(GOLDEN)) is not None
 
 
 def _order(member: str) -> tuple[int, str]:
     """What a person wants to see first comes first; proofs come last."""
-    first = {RECIPE: 0, MODEL: 1, SPLIT: 2, TAUGHT: 4, APPROVAL: 7, SUMS: 8, SIGNATURE: 9}
+    first = {RECIPE: 0, MODEL: 1, COARSE: 2, SPLIT: 3, TAUGHT: 4, APPROVAL: 7, SUMS: 8, SIGNATURE: 9}
     return first.get(member, 5), member

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from onspec.decision.inspectability import Gate
+from onspec.domain.look import Reference
 from onspec.recipe import archive
 from onspec.recipe.life import short
 from onspec.recipe.package import Golden, Package
@@ -15,6 +17,7 @@ _SECTIONS: dict[str, str] = {
     "thresholds": "thresholds",
     "rules": "rules",
     "input": "input",
+    "hastened": "model",
     "provenance.data": "data",
     "provenance.training": "training",
     "provenance.metrics": "metrics",
@@ -25,7 +28,7 @@ _SECTIONS: dict[str, str] = {
 }
 """Beginning of a path in recipe.json → section; everything else is about the part. The longest that fits wins."""
 
-DECIDING = ("part", "input", "model", "thresholds", "rules")
+DECIDING = ("part", "input", "model", "thresholds", "rules", "reference")
 """Sections whose differences can change a verdict."""
 
 ORDER = (*DECIDING, "members", "golden", "split", "data", "training", "metrics", "origin", "life", "approval")
@@ -68,6 +71,7 @@ def differences(before: Package, after: Package) -> tuple[Difference, ...]:
         *_log(before, after),
         *_rules(before, after),
         *_models(before, after),
+        *_references(before, after),
         *_golden(before.golden, after.golden),
         *_members(before, after),
         *_approvals(before, after),
@@ -83,7 +87,7 @@ def _recipes(before: Package, after: Package) -> Iterator[Difference]:
         section = next(
             (_SECTIONS[start] for start in sorted(_SECTIONS, key=len, reverse=True) if _under(path, start)), "part"
         )
-        if path == "changes" or _under(path, "rules"):  # told by entry and by name
+        if path == "changes" or _under(path, "rules") or _under(path, "reference"):  # told by entry and by name
             continue
         if old.get(path) != new.get(path):
             what = path.removeprefix("provenance.").removeprefix(f"{section}.")
@@ -144,8 +148,35 @@ def _whole(leaves: Leaves | None) -> str | None:
 
 
 def _models(before: Package, after: Package) -> Iterator[Difference]:
-    if before.model != after.model:
-        yield Difference("model", archive.MODEL, _digest(before.model), _digest(after.model), True)
+    for name, old, new in (
+        (archive.MODEL, before.model, after.model),
+        (archive.COARSE, before.coarse, after.coarse),
+    ):
+        if old != new:
+            known = [None if data is None else _digest(data) for data in (old, new)]
+            yield Difference("model", name, known[0], known[1], True)
+
+
+def _references(before: Package, after: Package) -> Iterator[Difference]:
+    """What training showed, in the limits that follow from it; quantiles and pictures, for machines, by digest."""
+    old, new = (package.recipe.reference for package in (before, after))
+    if old == new:
+        return
+    sides = [{limit.measure: limit.span for limit in Gate(one, None).limits} for one in (old, new)]
+    for name in dict.fromkeys([*sides[0], *sides[1]]):
+        if sides[0].get(name) != sides[1].get(name):
+            yield Difference("reference", name, sides[0].get(name), sides[1].get(name), True)
+    pictures = [None if one is None or one.picture is None else _digest(one.picture.encode()) for one in (old, new)]
+    if pictures[0] != pictures[1]:
+        yield Difference("reference", "picture", pictures[0], pictures[1], True)
+    yield Difference("reference", "measured", _measured(old), _measured(new))
+
+
+def _measured(reference: Reference | None) -> str | None:
+    if reference is None:
+        return None
+    digest = _digest(reference.model_dump_json().encode())
+    return f"{reference.images} images, {reference.scored} scores, {digest}"
 
 
 def _golden(before: tuple[Golden, ...], after: tuple[Golden, ...]) -> Iterator[Difference]:
@@ -173,7 +204,7 @@ def _expectation(golden: Golden | None) -> str | None:
 def _members(before: Package, after: Package) -> Iterator[Difference]:
     """Members that nothing above speaks of, and who was used for what."""
     old, new = members_of(before), members_of(after)
-    for name in sorted({*old, *new} - {archive.RECIPE, archive.MODEL, archive.APPROVAL}):
+    for name in sorted({*old, *new} - {archive.RECIPE, archive.MODEL, archive.COARSE, archive.APPROVAL}):
         if not name.startswith(archive.GOLDEN) and old.get(name) != new.get(name):
             section = "split" if name == archive.SPLIT else "members"
             one, other = (None if data is None else _digest(data) for data in (old.get(name), new.get(name)))

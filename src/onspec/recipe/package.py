@@ -44,6 +44,8 @@ class Package:
         split_csv: which part was used for what, where it is known.
         taught: the image that the part is located against, PNG, pixels as they are after reading; see `recipe.taught`.
         content: `sha256:HEX` of what decides and was tested: of the whole but approval and signature.
+        coarse: the network that says where `model` looks, as ONNX; input `image` float32 (N, C, H, W) of levels, output
+            `scores` float32 (N, 1, H/b, W/b), both whole numbers 0…255; there exactly where the recipe is `hastened`.
         approval: of exactly this content; `None` for a draft.
         signed: whether the file carries a signature; it was checked only if a public key was given.
     """
@@ -54,6 +56,7 @@ class Package:
     digest: str = ""
     split_csv: bytes | None = None
     taught: bytes | None = None
+    coarse: bytes | None = None
     signed: bool = False
     content: str = ""
     approval: Approval | None = None

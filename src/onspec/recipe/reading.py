@@ -47,6 +47,8 @@ def members_of(package: Package) -> dict[str, bytes]:
     members = {archive.RECIPE: (package.recipe.to_json() + "\n").encode(), archive.MODEL: package.model}
     if package.split_csv is not None:
         members[archive.SPLIT] = package.split_csv
+    if package.coarse is not None:
+        members[archive.COARSE] = package.coarse
     if package.taught is not None:
         members[archive.TAUGHT] = package.taught
     members |= {archive.GOLDEN + golden.name: golden.data for golden in package.golden}
@@ -92,10 +94,16 @@ def _package(members: Mapping[str, bytes], name: str, digest: str | None = None)
         digest=digest or "",
         split_csv=members.get(archive.SPLIT),
         taught=members.get(archive.TAUGHT),
+        coarse=members.get(archive.COARSE),
         signed=archive.SIGNATURE in members,
         content=content,
         approval=None if approval is None else read_approval(approval, content, name),
     )
+    if (package.coarse is None) is not (package.recipe.hastened is None):
+        here, lacks = (archive.COARSE, "hastened") if package.coarse is not None else ("hastened", archive.COARSE)
+        raise RecipeError(
+            f"{name}: has {here} without {lacks}, which belong together; make it again with onspec hasten"
+        )
     if digest is not None:
         return package
     return with_digest(package)

@@ -7,9 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from onspec.decision.rules import RuleSet
 from onspec.decision.thresholds import Thresholds
 from onspec.domain import Task
+from onspec.domain.look import Reference
 from onspec.domain.pixel_size import PixelSizeMm
 from onspec.domain.verdict import GOOD
+from onspec.imaging.look import from_text
 from onspec.imaging.preparation import InputSpec, planes_of
+from onspec.recipe.hastening import HastenedProvenance, Hastening
 from onspec.recipe.life import Change, Parent, check_life
 
 SCHEMA_VERSION = 1
@@ -53,6 +56,7 @@ class Provenance(BaseModel):
     metrics: dict[str, Any] = Field(default_factory=dict, description="validation figures at the chosen thresholds")
     versions: dict[str, str] = Field(default_factory=dict, description="of the libraries that made it")
     quantized: QuantizedProvenance | None = None
+    hastened: HastenedProvenance | None = None
 
 
 class Recipe(BaseModel):
@@ -76,6 +80,8 @@ class Recipe(BaseModel):
     pixel_size_mm: PixelSizeMm | None = Field(None, description="sides of an original pixel on the part")
     thresholds: Thresholds = Thresholds()
     rules: RuleSet = RuleSet()
+    reference: Reference | None = Field(None, description="how the training images looked, and what they scored")
+    hastened: Hastening | None = Field(None, description="how a coarse network spares the fine one most of an image")
     provenance: Provenance
 
     @model_validator(mode="after")
@@ -84,6 +90,9 @@ class Recipe(BaseModel):
             raise ValueError(f"classes must be named once each; got {list(self.classes)}")
         check_life(self.version, self.parent, self.changes)
         self._check_task()
+        if self.hastened is not None:
+            self.hastened.check(self.task, self.input, self.thresholds)
+        self._check_inspectable()
         if self.rules.needs_pixel_size and self.pixel_size_mm is None:
             raise ValueError("the rules have limits in mm; give the recipe a pixel size (pixel_size_mm)")
         for cls, rule in self.rules.classes():
@@ -101,6 +110,16 @@ class Recipe(BaseModel):
             raise ValueError("pooling odds is for tasks segment and classify; got it with task detect; allowed: peak")
         if GOOD in self.classes and self.task == Task.CLASSIFY:
             raise ValueError(f"no class may be called {GOOD!r}, which is what a part without a defect is called")
+
+    def _check_inspectable(self) -> None:
+        picture = None if self.reference is None else self.reference.picture
+        if picture is not None:
+            from_text(picture)
+        limited = () if self.rules.inspectable is None else self.rules.inspectable.limited
+        if "likeness" in limited and picture is None:
+            raise ValueError("inspectable limits likeness, and this recipe holds no picture to be like; remove it")
+        if "tint" in limited and self.input.channels == 1:
+            raise ValueError("inspectable limits tint, and this recipe takes gray images; remove it")
 
     @property
     def planes(self) -> int:

@@ -8,10 +8,11 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
@@ -25,8 +26,10 @@ from onspec.records.files import make_folder, write_all
 from onspec.records.images import ImageStore, KeepPolicy, Pruned
 from onspec.records.query import Filter, Page, entry, page, walk
 from onspec.records.record import (
+    MAP_TYPE,
     Entry,
     NoRecordError,
+    Original,
     RecipeFacts,
     Record,
     Review,
@@ -38,7 +41,7 @@ from onspec.records.record import (
     review_change,
 )
 from onspec.records.spool import Spool
-from onspec.records.tables import recipes
+from onspec.records.tables import recipes, records, reviews
 from onspec.records.writer import Writer
 
 logger = logging.getLogger("onspec.records")
@@ -124,18 +127,26 @@ class Archive:
         data: bytes | None = None,
         recipe: RecipeFacts | None = None,
         *,
+        maps: Mapping[str, bytes] | None = None,
         id_: str | None = None,
         time: datetime | None = None,
     ) -> Receipt:
         """Record an inspection; it is durable when this returns. One whose id is there changes nothing.
 
+        `maps` are score maps to keep, class → PNG.
+
         Raises:
             RecordError: it could not be made durable, so its verdict must not be given.
         """
         original = None if data is None else self.images.describe(data, inspection.verdict, self.keep)
-        record = Record(id_ or new_id(), time or now(), self.station, inspection, original)
-        if data is not None and original is not None and original.kept:
-            self._keep(record, data)
+        kept = {} if data is None or original is None or not original.kept else {original: data}
+        pictures = {
+            cls: Original(sha256(png).hexdigest(), MAP_TYPE, len(png), True) for cls, png in (maps or {}).items()
+        }
+        kept |= {pictures[cls]: png for cls, png in (maps or {}).items()}
+        record = Record(id_ or new_id(), time or now(), self.station, inspection, original, pictures)
+        for file, content in kept.items():
+            self._keep(file, content)
         return Receipt(record.id, self._make_durable(record, recipe))
 
     def review(self, record_id: str, review: Review, *, id_: str | None = None) -> Reviewed:
@@ -180,6 +191,10 @@ class Archive:
         """The kept file of a record; `None` if policy did not keep it, or not so long, or another machine has it."""
         return self.images.find(record.original)
 
+    def score_map(self, record: Record, cls: str) -> Path | None:
+        """The kept score map of a class; `None` as for `image`."""
+        return self.images.find(record.maps.get(cls))
+
     def recipes(self) -> dict[str, RecipeFacts]:
         """Identity → what the recipe was."""
         with self.database.reading() as connection:
@@ -187,8 +202,20 @@ class Archive:
         return {row["identity"]: RecipeFacts(**row) for row in rows}
 
     def prune(self, policy: KeepPolicy | None = None) -> Pruned:
-        """Remove kept files that are over the limits; their records stay."""
-        return self.images.prune(policy or self.keep)
+        """Remove kept files that are over the limits; their records stay.
+
+        Raises:
+            RecordError: the database does not say which parts were reviewed; nothing more is removed then.
+        """
+        policy = policy or self.keep
+        return self.images.prune(policy, self._reviewed_images) if policy.reviewed else self.images.prune(policy)
+
+    def _reviewed_images(self) -> frozenset[str]:
+        """Digests of what shows a reviewed part, of any station."""
+        column = records.c
+        asked = select(column.image_sha256).where(column.id.in_(select(reviews.c.record_id))).distinct()
+        with self.database.reading() as connection:
+            return frozenset(digest for digest in connection.execute(asked).scalars() if digest is not None)
 
     def settle(self) -> int:
         """Bring what waits in the spool into the database now; how many records. Raises RecordError if it cannot."""
@@ -210,10 +237,9 @@ class Archive:
             raise UsageError("an archive in PostgreSQL needs a folder for images and its spool: --db-files DIR")
         return Path(f"{self.database.url.database}.files")
 
-    def _keep(self, record: Record, data: bytes) -> None:
-        assert record.original is not None
+    def _keep(self, file: Original, data: bytes) -> None:
         try:
-            self.images.put(record.original, data)
+            self.images.put(file, data)
         except OSError as error:
             raise RecordError(f"the image cannot be kept in {self.images.folder}: {error.strerror or error}") from error
 

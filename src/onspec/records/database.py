@@ -109,12 +109,15 @@ class Database:
             yield connection
 
     def insert(self, changes: Sequence[Change]) -> None:
-        """Add rows in one transaction; rows whose key is there are left as they are. Raises what the database does."""
-        tables: dict[str, list[Row]] = {}
+        """Add rows in one transaction; rows whose key is there are left as they are. Raises what the database does.
+
+        A spool may hold rows of an earlier onspec, which lack the columns that came later.
+        """
+        alike: dict[tuple[str, frozenset[str]], list[Row]] = {}
         for table, row in changes:
-            tables.setdefault(table, []).append(row)
+            alike.setdefault((table, frozenset(row)), []).append(row)
         with self.writing() as connection:
-            for table, rows in tables.items():
+            for (table, _), rows in alike.items():
                 connection.execute(self._adding(table), rows)
 
     def _adding(self, table: str) -> Insert:

@@ -3,10 +3,11 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 from onspec.domain import UsageError, Verdict
@@ -31,6 +32,11 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 _UNKNOWN = "bin"
 _LEFTOVER_S = 3600.0
 """A file that was begun so long ago is no longer being written."""
+_AT_A_TIME = 500
+"""Files that are removed while nobody can keep one; in between it is asked anew what is spared."""
+
+Spared = Callable[[], Container[str]]
+"""The digests of files that stay whatever their age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +47,15 @@ class KeepPolicy:
         ok_share: of the OK parts, 0 to 1, chosen by the hash of the file, so that it does not matter who asks when.
         days: files are kept so long; `None` for ever.
         gigabytes: the oldest go when all take more, 1e9 bytes; `None` without a limit.
+        reviewed: those of reviewed parts stay whatever their age: with the reviews they are labels.
+        maps: score maps of NG and REVIEW are kept, too; they are under the same limits.
     """
 
     ok_share: float = 0.01
     days: float | None = None
     gigabytes: float | None = None
+    reviewed: bool = True
+    maps: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -64,15 +74,20 @@ class KeepPolicy:
         """All that is not OK, and the share of OK."""
         return verdict is not Verdict.OK or int(digest[:13], 16) < self.ok_share * 16**13
 
+    def keeps_maps(self, verdict: Verdict) -> bool:
+        """Of what somebody may ask why it was not OK."""
+        return self.maps and verdict in (Verdict.NG, Verdict.REVIEW)
+
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was removed, and what is left."""
+    """What was removed, and what is left; `spared` files of that would have gone, but show reviewed parts."""
 
     files: int
     bytes: int
     files_left: int
     bytes_left: int
+    spared: int = 0
 
 
 class ImageStore:
@@ -114,21 +129,33 @@ class ImageStore:
                 write_all(handle, data)
         return path
 
-    def prune(self, policy: KeepPolicy) -> Pruned:
-        """Remove what is too old, then the oldest until the rest fits; and what a crash left half written."""
+    def prune(self, policy: KeepPolicy, spared: Spared = frozenset) -> Pruned:
+        """Remove what is too old, then the oldest until the rest fits; and what a crash left half written.
+
+        Raises what `spared` raises; files that it was not asked about stay.
+        """
         if not self.folder.is_dir():
             return Pruned(0, 0, 0, 0)
         kept = sorted(self._files())
-        total, removed, freed, at = sum(size for _, size, _ in kept), 0, 0, time.time()
+        left, removed, freed, stayed = sum(size for _, size, _ in kept), 0, 0, 0
+        oldest = None if policy.days is None else time.time() - policy.days * 86_400
         most = None if policy.gigabytes is None else policy.gigabytes * 1e9
-        with self._lock(fcntl.LOCK_EX):
-            for modified, size, path in kept:
-                old = policy.days is not None and at - modified > policy.days * 86_400
-                if not old and (most is None or total - freed <= most):
-                    break
-                if self._remove(path, modified):
-                    removed, freed = removed + 1, freed + size
-        return Pruned(removed, freed, len(kept) - removed, total - freed)
+
+        def over(modified: float) -> bool:
+            return (oldest is not None and modified < oldest) or (most is not None and left > most)
+
+        waiting = iter(kept)
+        while (some := list(islice(waiting, _AT_A_TIME))) and over(some[0][0]):
+            stays = spared()
+            with self._lock(fcntl.LOCK_EX):
+                for modified, size, path in some:
+                    if not over(modified):
+                        break
+                    if path.stem in stays:
+                        stayed += 1
+                    elif self._remove(path, modified):
+                        removed, freed, left = removed + 1, freed + size, left - size
+        return Pruned(removed, freed, len(kept) - removed, left, stayed)
 
     @staticmethod
     def _remove(path: Path, modified: float) -> bool:

@@ -4,8 +4,8 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
@@ -17,8 +17,11 @@ from onspec.records.database import Change
 from onspec.records.tables import Row, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_COLUMNS = {"class_scores", "reasons", "fired", "defects", "placement", "ms"}
+_COLUMNS = {"class_scores", "reasons", "fired", "defects", "placement", "look", "ms"}
 """Kept as JSON."""
+
+MAP_TYPE = "png"
+"""What score maps are kept as: 16 bit, 65535 = 1."""
 
 
 class NoRecordError(RecordError):
@@ -43,6 +46,7 @@ class Record:
         time: UTC, when it was recorded.
         station: who judged it.
         original: `None` where no file came in.
+        maps: class → its score map as a file, where policy keeps them.
     """
 
     id: str
@@ -50,6 +54,7 @@ class Record:
     station: str
     inspection: Inspection
     original: Original | None
+    maps: Mapping[str, Original] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +128,11 @@ class Entry:
             "time": iso(record.time),
             "station": record.station,
             **record.inspection.model_dump(mode="json", by_alias=True),
+            "record": record.id,
             "image_sha256": None if original is None else original.sha256,
             "image_bytes": None if original is None else original.bytes,
             "image_kept": original is not None and original.kept,
+            "map_sha256": {cls: kept.sha256 for cls, kept in record.maps.items()},
         }
         shown["reviews"] = [
             {"id": one.id, "time": iso(one.time), **one.review.model_dump(mode="json", by_alias=True)}
@@ -196,6 +203,7 @@ def changes_of(record: Record) -> list[Change]:
         "class": None if seen.cls is None else storable(seen.cls),
         "error": None if seen.error is None else storable(seen.error),
         **{name: _text(told[name]) for name in sorted(_COLUMNS)},
+        "maps": _text({cls: {"sha256": m.sha256, "bytes": m.bytes} for cls, m in record.maps.items()} or None),
     }
     changes: list[Change] = [("records", row)]
     for cls in sorted({storable(defect.cls) for defect in seen.defects}):
@@ -219,7 +227,8 @@ def record_of(row: Row) -> Record:
     size = None if row["width"] is None else (row["width"], row["height"])
     plain = {name: row[name] for name in ("image", "part_id", "verdict", "score", "recipe", "engine", "error", "class")}
     inspection = Inspection.model_validate({**told, **plain, "size": size})
-    return Record(str(row["id"]), from_us(_int(row["time_us"])), str(row["station"]), inspection, _original(row))
+    when, station = from_us(_int(row["time_us"])), str(row["station"])
+    return Record(str(row["id"]), when, station, inspection, _original(row), _maps(row))
 
 
 def reviewed_of(row: Row) -> Reviewed:
@@ -252,6 +261,11 @@ def _original(row: Row) -> Original | None:
     if row["image_sha256"] is None:
         return None
     return Original(str(row["image_sha256"]), str(row["image_type"]), _int(row["image_bytes"]), bool(row["image_kept"]))
+
+
+def _maps(row: Row) -> dict[str, Original]:
+    maps = {} if row["maps"] is None else json.loads(str(row["maps"]))
+    return {cls: Original(kept["sha256"], MAP_TYPE, kept["bytes"], True) for cls, kept in maps.items()}
 
 
 def _int(value: Value) -> int:

@@ -10,16 +10,18 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from onspec.decision.rejudging import Basis, Lack, Rejudge
 from onspec.decision.rules import RuleSet
 from onspec.decision.thresholds import Thresholds
-from onspec.domain import Inspection, Task, Verdict
+from onspec.domain import Inspection, NotInspectableError, Task, Verdict
+from onspec.domain.look import Reference
 from onspec.domain.pixel_size import PixelSizeMm
 from onspec.records.archive import Archive
 from onspec.records.query import Filter
 from onspec.records.record import Entry, RecipeFacts
 
-_SAME = ("task", "classes", "separate", "input")
+_SAME = ("task", "classes", "separate", "input", "hastened")
 """What of two recipes must be alike, beside the network, for one to judge by what the other saw."""
 
 _PIXEL: TypeAdapter[PixelSizeMm | None] = TypeAdapter(PixelSizeMm | None)
+_REFERENCE: TypeAdapter[Reference | None] = TypeAdapter(Reference | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ def basis_of(recipe: str) -> Basis:
         Thresholds.model_validate(told["thresholds"]),
         RuleSet.model_validate(told["rules"]),
         _PIXEL.validate_python(told.get("pixel_size_mm")),
+        _REFERENCE.validate_python(told.get("reference")),
     )
 
 
@@ -153,7 +156,10 @@ class Replay:
     def _from_record(self, entry: Entry) -> Replayed:
         seen = entry.record.inspection
         way = self._way(seen.recipe)
-        told = way if isinstance(way, Lack) else way(seen)
+        try:
+            told = way if isinstance(way, Lack) else way(seen)
+        except NotInspectableError as error:
+            return Replayed(entry, Verdict.ERROR, (str(error),))
         if isinstance(told, Lack):
             return Replayed(entry, None, lack=Lack.ERROR if seen.verdict is Verdict.ERROR else told)
         return Replayed(entry, told.verdict, told.reasons)

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from onspec.domain import MissingExtraError, UsageError
-from onspec.records.files import aside
+from onspec.records.files import aside, write_all
 from onspec.records.record import Entry, iso
 
 Cell = str | int | float | bool | datetime | None
@@ -89,30 +89,76 @@ def write_csv(entries: Iterable[Entry], path: Path) -> int:
     return count
 
 
+class Sink:
+    """A file that is written from its beginning to its end, whose bytes are taken away as they come."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        """All of it."""
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """There is nothing behind it."""
+
+    def close(self) -> None:
+        """What was not taken stays."""
+
+    def taken(self) -> bytes:
+        """What was written since this was asked last."""
+        data = b"".join(self._parts)
+        self._parts.clear()
+        return data
+
+
+def parquet_chunks(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """A Parquet file piece by piece; memory for some thousand rows.
+
+    Raises at once:
+        MissingExtraError: pyarrow is not installed.
+    """
+    if find_spec("pyarrow") is None:
+        raise MissingExtraError("Parquet", "parquet")
+    return _parquet(map(row_of, entries))
+
+
+def _parquet(rows: Iterator[dict[str, Cell]]) -> Iterator[bytes]:
+    import pyarrow as pa  # type: ignore[import-untyped]
+    from pyarrow import parquet
+
+    kinds = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "time": pa.timestamp("us", tz="UTC")}
+    schema, sink = pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()]), Sink()
+    with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
+        while some := list(islice(rows, _ROWS)):
+            writer.write_table(pa.Table.from_pylist(some, schema))
+            yield sink.taken()
+    yield sink.taken()
+
+
 def write_parquet(entries: Iterable[Entry], path: Path) -> int:
-    """How many rows; memory for some thousand at a time.
+    """How many rows.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
         UsageError: the file cannot be written.
     """
-    if find_spec("pyarrow") is None:
-        raise MissingExtraError("Parquet", "parquet")
-    import pyarrow as pa  # type: ignore[import-untyped]
-    from pyarrow import parquet
+    count = 0
 
-    kinds = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "time": pa.timestamp("us", tz="UTC")}
-    schema = pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
-    rows, count = map(row_of, entries), 0
+    def counted() -> Iterator[Entry]:
+        nonlocal count
+        for entry in entries:
+            count += 1
+            yield entry
+
+    chunks = parquet_chunks(counted())
     try:
-        with (
-            aside(path) as handle,
-            open(handle, "wb", closefd=False) as file,
-            parquet.ParquetWriter(file, schema, compression="zstd") as writer,
-        ):
-            while some := list(islice(rows, _ROWS)):
-                writer.write_table(pa.Table.from_pylist(some, schema))
-                count += len(some)
+        with aside(path) as handle:
+            for chunk in chunks:
+                write_all(handle, chunk)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error.strerror or error})") from error
     return count

@@ -33,6 +33,8 @@ records = Table(
     Column("fired", Text, nullable=False),
     Column("defects", Text, nullable=False),
     Column("placement", Text),
+    Column("look", Text),
+    Column("maps", Text),
     Column("ms", Text, nullable=False),
     Column("error", Text),
     Index("records_by_time", "time_us", "id"),

@@ -14,16 +14,32 @@ from pathlib import Path
 
 import numpy as np
 
+from onspec.decision.inspectability import Gate
 from onspec.decision.judge import judge
 from onspec.domain import EngineError, Inspection, OnspecError, Prediction, ScoreMap, Task, Verdict
+from onspec.domain.look import Look
 from onspec.domain.placement import Placement
-from onspec.imaging.preparation import Prepared, Tensor, interpret, pad_to_stride, prepare, run, run_tiled
-from onspec.imaging.reading import Image, decode_image, read_bytes
+from onspec.imaging.look import look_at
+from onspec.imaging.preparation import (
+    Infer,
+    Prepared,
+    Tensor,
+    decode_for,
+    interpret,
+    pad_to_stride,
+    prepare,
+    run,
+    run_tiled,
+)  # fmt: skip
+from onspec.imaging.reading import Image, read_bytes
 from onspec.recipe.package import Package
+from onspec.recipe.reference import picture_in
 from onspec.recipe.taught import locator_of
 from onspec.runtime.ahead import run_ahead
 from onspec.runtime.choosing import choose
+from onspec.runtime.coarse import Coarse
 from onspec.runtime.engines import AUTO, Engine, open_engine
+from onspec.runtime.hastened import run_where
 from onspec.runtime.lanes import Lanes, images_in
 
 _log = logging.getLogger(__name__)
@@ -88,10 +104,13 @@ class Inspector:
         self.recipe = package.recipe
         self.identity = package.identity
         self._locator = locator_of(package)
+        self._gate = Gate(self.recipe.reference, self.recipe.rules.inspectable)
+        self._picture = picture_in(self.recipe.reference)
         engine = choose(package, threads).engine if engine == AUTO else engine
         self._engine = open_engine(engine, package.model, threads)
         self.engine_name = self._engine.name
-        self._probe()
+        self._coarse: Coarse | None = None
+        self._probe(lanes)
         others = [open_engine(engine, package.model, threads) for _ in range(1, lanes)]
         self.lanes = Lanes([self._engine, *others])
 
@@ -122,7 +141,7 @@ class Inspector:
 
     def decode(self, data: bytes, name: str) -> Decoded:
         """The pixels of an image file, or what prevented them, for `inspect_decoded`; never raises for the image."""
-        return _timed(lambda: decode_image(data, name, self.recipe.input.camera))
+        return _timed(lambda: decode_for(self.recipe.input, data, name))
 
     def inspect_decoded(self, decoded: Decoded, name: str, part_id: str | None = None) -> Result:
         """Judge an image that was read elsewhere, beside the model or by a camera; never raises for the image."""
@@ -146,15 +165,22 @@ class Inspector:
     def close(self) -> None:
         """Give back the engine's memory and threads."""
         self.lanes.close()
+        if self._coarse is not None:
+            self._coarse.close()
 
     def _decode(self, path: Path) -> Decoded:
-        return _timed(lambda: decode_image(read_bytes(path), str(path), self.recipe.input.camera))
+        return _timed(lambda: decode_for(self.recipe.input, read_bytes(path), str(path)))
 
     def _judge(self, decoded: Decoded, name: str, part_id: str | None) -> Result:
         """The one place where whatever went wrong becomes ERROR."""
         name, ms = _printable(name), {"read": decoded.read_ms}
+        look: Look | None = None
         try:
-            return self._decide(decoded.unwrap(), name, part_id, ms)
+            image, start = decoded.unwrap(), time.perf_counter()
+            prediction = self.predict(image, name)
+            ms["infer"] = _since(start)
+            look = self._look(image, ms)
+            return self._decide(image, prediction, look, name, part_id, ms)
         except OnspecError as error:
             cause: Exception = error
             sentence = str(error)
@@ -165,28 +191,39 @@ class Inspector:
         sentence = _printable(sentence)
         size = None if decoded.image is None else (decoded.image.shape[1], decoded.image.shape[0])
         inspection = Inspection(
-            image=name, part_id=part_id, verdict=Verdict.ERROR, size=size, recipe=self.identity,
-            engine=self.engine_name, ms=ms, error=sentence,
+            image=name, part_id=part_id, verdict=Verdict.ERROR, size=size, look=look,
+            recipe=self.identity, engine=self.engine_name, ms=ms, error=sentence,
         )  # fmt: skip
         return Result(inspection, decoded.image, cause=cause)
 
-    def _decide(self, image: Image, name: str, part_id: str | None, ms: dict[str, float]) -> Result:
-        recipe, start = self.recipe, time.perf_counter()
-        prediction = self.predict(image, name)
-        ms["infer"] = _since(start)
+    def _look(self, image: Image, ms: dict[str, float]) -> Look | None:
+        """How the image looks as a whole, where the recipe knows how it should."""
+        if not self._gate.looks:
+            return None
+        start = time.perf_counter()
+        look = look_at(image, self._picture)
+        ms["look"] = _since(start)
+        return look
+
+    def _decide(
+        self, image: Image, prediction: Prediction, look: Look | None, name: str, part_id: str | None,
+        ms: dict[str, float],
+    ) -> Result:  # fmt: skip
+        recipe = self.recipe
         placement = self._located(image, name, ms)
         start = time.perf_counter()
         decision = judge(
             prediction, recipe.thresholds, recipe.rules, recipe.pixel_size_mm, recipe.task, image=image,
             placement=placement,
         )  # fmt: skip
+        decision = self._gate.judge(decision, look, name)
         ms["decide"] = _since(start)
         inspection = Inspection(
             image=name, part_id=part_id, verdict=decision.verdict, score=decision.score,
             class_scores=decision.class_scores, cls=decision.cls, reasons=decision.reasons,
             fired=decision.fired, defects=decision.defects,
             size=(image.shape[1], image.shape[0]), placement=None if placement is None else placement.place(),
-            recipe=self.identity, engine=self.engine_name, ms=ms,
+            look=look, recipe=self.identity, engine=self.engine_name, ms=ms,
         )  # fmt: skip
         return Result(inspection, image, prediction, placement=placement)
 
@@ -201,8 +238,14 @@ class Inspector:
     def _run(self, prepared: Prepared) -> Prediction:
         recipe = self.recipe
         with self.lanes.free() as engine:
-            output = run(prepared, lambda batch: self._infer(engine, batch))
+            output = self._networks(prepared, lambda batch: self._infer(engine, batch))
         return interpret(output, prepared, recipe.classes, recipe.task, recipe.separate)
+
+    def _networks(self, prepared: Prepared, infer: Infer) -> Tensor:
+        """The network's output; of a hastened recipe, 0 where its coarse network says that there is nothing."""
+        if self._coarse is None:
+            return run(prepared, infer)
+        return run_where(self._coarse.looks_at(prepared), prepared, self._coarse.block, self.recipe.planes, infer)
 
     def _infer(self, engine: Engine, batch: Tensor) -> Tensor:
         """Run an engine and refuse whatever cannot be its answer: a fault must not be clipped into a good part."""
@@ -219,13 +262,14 @@ class Inspector:
             _check_range(output[:, scored:], "distances", math.inf)
         return output
 
-    def _probe(self) -> None:
+    def _probe(self, lanes: int) -> None:
         """Run the smallest allowed image once: a model that does not fit its recipe is found before the first part."""
         spec = self.recipe.input
         sides = [max(1, round(side.min * spec.scale)) for side in (spec.height, spec.width)]
         tensor = pad_to_stride(np.zeros((spec.channels, *sides), np.float32), spec.stride)
         try:
             run_tiled(tensor[:, : spec.tile, : spec.tile], spec, lambda batch: self._infer(self._engine, batch))
+            self._coarse = None if self.recipe.hastened is None else Coarse(self.package, lanes)
         except EngineError as error:
             self._engine.close()
             raise EngineError(f"recipe {self.recipe.name}: {error}") from error

@@ -26,11 +26,13 @@ from onspec.imaging.preparation import predict
 from onspec.imaging.reading import Image, read_bytes, read_image
 from onspec.recipe.draft import write_draft
 from onspec.recipe.golden_choice import Candidate, choose_golden
+from onspec.recipe.reference import spread
 from onspec.recipe.schema import DataProvenance, Provenance, Recipe
 from onspec.training.allocator import keep_freed_memory
 from onspec.training.checkpoint import NAME as CHECKPOINT
 from onspec.training.export import to_onnx
 from onspec.training.held_out import windows
+from onspec.training.looks import measure
 from onspec.training.loop import Budget, Outcome, Watcher, fit
 from onspec.training.machine import open_machine, precision
 from onspec.training.networks import parameters
@@ -115,7 +117,7 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
     if synthesiser is not None and not any(item.sample.defective for item in val_pool):
         val_pool = [*val_pool, *synthetic_copies(val_pool, synthesiser.paint, plan.crop, settings.seed)]
     sampler = _sampler(train_pool, plan, synthesiser, settings.seed)
-    deadline = settings.budget_s - _reserve(val_pool, settings.budget_s)
+    deadline = settings.budget_s - _reserve(val_pool, train_pool, settings.budget_s)
     budget = Budget(deadline, settings.steps, settings.started or time.monotonic())
     outcome = fit(
         run,
@@ -132,6 +134,11 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
     say(f"trained {outcome.state.step} steps; the best network is of step {outcome.state.best_step}")
     chooser = _observed(outcome, plan, parts[Split.VAL])
     recipe = _recipe(dataset, assignment, settings, plan, outcome, chooser)
+    looks = measure(parts, plan.input.camera)
+    say(f"looks: {looks.told}")
+    scores = zip(parts[Split.VAL], chooser.scores(recipe.thresholds), strict=True)
+    reference = looks.reference([score.image for sample, score in scores if not sample.defective])
+    recipe = recipe.model_copy(update={"reference": reference})
     model = to_onnx(outcome.network, objective_of(plan), plan.input.channels, plan.input.stride)
     write_draft(run, recipe, model, _golden(parts[Split.VAL], chooser, recipe))
     return recipe
@@ -212,10 +219,16 @@ def _sampler(pool: Sequence[Labelled], plan: Plan, synthesiser: Synthesiser | No
     return CropSampler(pool, plan, seed=seed, paint=synthesiser.paint, disguise=disguise)
 
 
-def _reserve(pool: Sequence[Labelled], budget_s: float) -> float:
-    """Seconds kept for choosing the operating point and the export, at most a quarter of the budget."""
-    megapixels = sum(item.size[0] * item.size[1] for item in pool) / 1e6
-    return min(0.25 * budget_s, 5.0 + 0.05 * len(pool) + 0.4 * megapixels)
+def _reserve(pool: Sequence[Labelled], learned: Sequence[Labelled], budget_s: float) -> float:
+    """Seconds kept for choosing the operating point, a last look at the images and the export, at most a quarter of the
+    budget."""
+    megapixels = _megapixels(pool)
+    seen = _megapixels([*pool, *(learned[at] for at in spread(len(learned)))])
+    return min(0.25 * budget_s, 5.0 + 0.05 * len(pool) + 0.4 * megapixels + 0.02 * seen)
+
+
+def _megapixels(pool: Sequence[Labelled]) -> float:
+    return sum(item.size[0] * item.size[1] for item in pool) / 1e6
 
 
 def _observed(outcome: Outcome, plan: Plan, samples: Sequence[Sample]) -> Chooser:

@@ -1,33 +1,33 @@
 """How fast the service answers, against its own engine: load from another process on loopback, bounded in time.
 
-    python benchmarks/service_speed.py [--recipe PART.onspec --images DIR] [--overload 60] [--soak 3600] [--workers N]
+    python -m benchmarks.service_speed [--recipe PART.onspec --images DIR] [--only engine overload identity soak]
+        [--overload 60] [--warm-up 20] [--soak 3600] [--workers N] [--server-cpus 0] [--clients-cpus 1]
 
 Without a recipe a small network with made weights stands in for one: what is measured is the service, not the model.
-`--soak` runs at 80 % of the measured throughput and needs its time; everything else takes about two minutes.
+The soak records every verdict, runs at 80 % of the throughput that it measured before, and needs its time; everything
+else takes about two minutes. With `--server-cpus` the server has only these cores, and an engine thread a core.
 """
 
 import argparse
-import asyncio
 import json
-import multiprocessing
 import os
 import platform
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from datetime import date
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
 import onnx
+from benchmarks.service_load import Asking, Load, load, loading
 from onnx import TensorProto, helper, numpy_helper
 
 from onspec.imaging.preparation import Extent, InputSpec
@@ -42,78 +42,147 @@ from onspec.runtime.inspector import Inspector
 GRE = "GRE: 1,985 req/s of Caffe's AlexNet on 4 GPUs; 34,440 req/s for an empty kernel in Go"
 
 
+ROWS = ("engine", "overload", "identity", "soak")
+
+_LOOK_S = 10.0
+"""So long memory is watched for one figure."""
+
+_WARM_UP = 0.05
+"""Share of a soak after which memory should grow no more."""
+
+
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", type=Path, help="for the rows about an engine; with --images")
     parser.add_argument("--images", type=Path, help="folder of images that the recipe takes")
+    parser.add_argument("--only", nargs="+", choices=ROWS, help="what is measured; all but the soak, if not given")
     parser.add_argument("--seconds", type=float, default=10, help="of each row")
-    parser.add_argument("--overload", type=float, default=20, help="seconds at twice the throughput")
+    parser.add_argument("--overload", type=float, default=20, help="seconds at twice the throughput, after a warm-up")
+    parser.add_argument("--warm-up", type=float, default=20, help="seconds of the same before memory is looked at")
     parser.add_argument("--soak", type=float, default=0, help="seconds at 80 %% of the throughput")
     parser.add_argument("--workers", type=int, default=1, help="of the server in the row with the identity")
+    parser.add_argument("--server-cpus", type=int, nargs="+", help="cores of the server; all, if not given")
+    parser.add_argument("--clients-cpus", type=int, nargs="+", help="cores of the clients; all, if not given")
     given = parser.parse_args()
+    only = given.only or (*ROWS[:3], *(ROWS[3:] if given.soak else ()))
     print(f"onspec serve, {date.today()}, {os.cpu_count()} CPUs, {platform.machine()}, load {os.getloadavg()[0]:.1f}\n")
     print("| what | measured | target |\n|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         recipe, images = (given.recipe, read_images(given.images)) if given.recipe else make_part(folder)
-        engine_rows(recipe, images, given)
-        identity_row(folder, given)
+        for name, measure in (("engine", engine_rows), ("overload", overload_rows), ("soak", soak_rows)):
+            if name in only:
+                measure(recipe, images, given)
+        if "identity" in only:
+            identity_row(folder, given)
 
 
 def engine_rows(recipe: Path, images: list[bytes], given: argparse.Namespace) -> None:
-    """The rows about a recipe whose engine is the bottleneck."""
-    bare_ms, bare_rate = bare(recipe, images, given.seconds)
-    with serving(recipe) as server:
-        one = load(server.url, images, clients=1, seconds=given.seconds)
-        eight = load(server.url, images, clients=8, seconds=given.seconds)
-        _, again_rate = bare(recipe, images, given.seconds / 2)
+    """Throughput and latency of a recipe whose engine is the bottleneck."""
+    _, bare_rate = bare(recipe, images, given)
+    with serving(recipe, given) as server:
+        one = load(Asking(server.url, images, 1, given.seconds))
+        eight = load(Asking(server.url, images, 8, given.seconds))
+        _, again_rate = bare(recipe, images, given)
     rate = eight.rate / max(bare_rate, again_rate)
     row("8 clients, of the bare engine's throughput", f"{rate:.2f} ({eight.rate:.1f} of {bare_rate:.1f}/s)", "≥ 0.90")
     over = float(np.median(one.over_ms))
     size = sum(map(len, images)) / len(images) / 1e3
     row(f"one client, p50 over the engine's, {size:.0f} KB", f"{over:.1f} ms ({one.at(50):.1f} ms)", "≤ 3 ms")
+
+
+def overload_rows(recipe: Path, images: list[bytes], given: argparse.Namespace) -> None:
+    """Twice the load that can be judged: what is accepted is in time, and memory stays as it is."""
+    shares = (0.1, 0.5, 1.0)
+    bare_ms, _ = bare(recipe, images, given)
     deadline_ms = max(200.0, 10 * bare_ms)
-    with serving(recipe, "--deadline-ms", str(deadline_ms)) as server:
-        before = server.memory_mb()
-        flood = load(server.url, images, clients=64, seconds=given.overload, rate=2 * eight.rate)
-        after = server.memory_mb()
-    told = ", ".join(f"{count}× {status}" for status, count in sorted(flood.statuses.items()))
-    bound = f"≤ {2 * deadline_ms:.0f} ms"
-    row(f"2× overload for {given.overload:.0f} s, p99 of the accepted", f"{flood.at(99):.0f} ms ({told})", bound)
-    row("its memory, before → after", f"{before:.0f} → {after:.0f} MB", "flat")
-    row("its wrong answers", str(flood.wrong), "0")
-    if given.soak:
-        soak(recipe, images, given.soak, 0.8 * eight.rate)
+    with serving(recipe, given, "--deadline-ms", str(deadline_ms)) as server:
+        twice = 2 * load(Asking(server.url, images, 8, given.seconds)).rate
+        load(Asking(server.url, images, 64, given.warm_up, twice))  # every buffer was needed once
+        with loading(Asking(server.url, images, 64, given.overload, twice)) as pipe:
+            memory = list(server.memory_over(given.overload, shares))
+            flood: Load = pipe.recv()
+    row(
+        f"2× overload for {given.overload:.0f} s, p99 of the accepted",
+        f"{flood.at(99):.0f} ms ({flood.told})",
+        f"≤ {2 * deadline_ms:.0f} ms",
+    )
+    row(f"its memory, after a warm-up of {given.warm_up:.0f} s, {_at(shares)}", _growth(memory), "flat: < 2 % more")
+    row("its wrong answers, and connections that broke", f"{flood.wrong}, {flood.broken}", "0, 0")
 
 
-def soak(recipe: Path, images: list[bytes], seconds: float, rate: float) -> None:
-    """80 % load for long; memory is compared from the end of the first tenth on."""
-    with serving(recipe) as server:
-        load(server.url, images, clients=8, seconds=seconds / 10, rate=rate)
-        before = server.memory_mb()
-        rest = load(server.url, images, clients=8, seconds=seconds * 0.9, rate=rate)
-        growth = server.memory_mb() / before - 1
-    row(f"soak for {seconds:.0f} s, memory growth", f"{100 * growth:.1f} %", "< 2 %")
-    row("its answers that are no verdict, or a wrong one", f"{rest.refused + rest.wrong}", "0")
+def soak_rows(recipe: Path, images: list[bytes], given: argparse.Namespace) -> None:
+    """80 % load for long, every verdict recorded: memory, and whether each answer has its record."""
+    shares = (_WARM_UP, 0.25, 0.5, 0.75, 1.0)
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "records.db"
+        with serving(recipe, given, "--db", str(database)) as server:
+            most = load(Asking(server.url, images, 8, given.seconds)).rate
+            before = _recorded(database)
+            asking = Asking(server.url, images, 8, given.soak, 0.8 * most, told_apart=True)
+            with loading(asking) as pipe:
+                memory = []
+                for share, mb in zip(shares, server.memory_over(given.soak, shares), strict=True):
+                    memory.append(mb)
+                    print(f"soak: {100 * share:.0f} %, {mb:.1f} MB", file=sys.stderr, flush=True)
+                seen: Load = pipe.recv()
+        lost, double, unanswered = _compare(database, seen)
+    what = f"soak for {given.soak:.0f} s at {0.8 * most:.1f} of {most:.1f} verdicts/s"
+    row(f"{what}, memory {_at(shares)}", _growth(memory), "< 2 % more")
+    row("its answers (p99)", f"{seen.told} ({seen.at(99):.0f} ms)", "–")
+    row("its wrong answers, and connections that broke", f"{seen.wrong}, {seen.broken}", "0, 0")
+    row(f"its {len(seen.answered)} verdicts: without a record, with two", f"{lost}, {double}", "0, 0")
+    row(f"records of parts whose verdict nobody got ({before} were there before)", f"{unanswered}", "–")
+
+
+def _at(shares: Sequence[float]) -> str:
+    return f"at {', '.join(f'{share:.0%}' for share in shares)} of the time"
+
+
+def _growth(memory: Sequence[float]) -> str:
+    return f"{' → '.join(f'{mb:.1f}' for mb in memory)} MB ({100 * (memory[-1] / memory[0] - 1):+.1f} %)"
+
+
+def _recorded(database: Path) -> int:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        return int(connection.execute("SELECT count(*) FROM records").fetchone()[0])
+
+
+def _compare(database: Path, seen: Load) -> tuple[int, int, int]:
+    """Parts answered without a record, parts with more than one, and records of parts that were not answered."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        rows = connection.execute("SELECT part_id, count(*) FROM records WHERE part_id IS NOT NULL GROUP BY part_id")
+        recorded = {int(part): count for part, count in rows}
+    answered = set(seen.answered)
+    return len(answered - set(recorded)), sum(count > 1 for count in recorded.values()), len(set(recorded) - answered)
 
 
 def identity_row(folder: Path, given: argparse.Namespace) -> None:
     """An empty network on 64×64 px: what the service itself costs."""
     recipe, images = make_identity(folder)
-    bare_ms, _ = bare(recipe, images, 2)
-    with serving(recipe, "--workers", str(given.workers)) as server:
-        load(server.url, images, clients=16, seconds=1)
+    bare_ms, _ = bare(recipe, images, given)
+    with serving(recipe, given, "--workers", str(given.workers)) as server:
+        load(Asking(server.url, images, 16, 1))
         before = server.cpu_s()
-        many = load(server.url, images, clients=16, seconds=given.seconds)
+        with on_cpus(given.clients_cpus):
+            many = load(Asking(server.url, images, 16, given.seconds))
         cpu_ms = 1e3 * (server.cpu_s() - before) / max(1, len(many.times_ms))
     what = f"identity on 64×64 PNG, 16 clients, {given.workers} worker{'s' * (given.workers > 1)}"
-    row(
-        what,
-        f"{many.rate:.0f} req/s (p99 {many.at(99):.1f} ms; CPU {cpu_ms:.2f} ms each, the engine {bare_ms:.2f} ms)",
-        "≥ 1,500",
-    )
+    cost = f"CPU {cpu_ms:.2f} ms each, the client's {many.cpu_ms:.2f} ms, the engine {bare_ms:.2f} ms"
+    row(what, f"{many.rate:.0f} req/s (p99 {many.at(99):.1f} ms; {cost})", "≥ 1,500")
     print(f"\n{GRE}")
+
+
+@contextmanager
+def on_cpus(cpus: Sequence[int] | None) -> Iterator[None]:
+    """Processes that are started within get only these cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus or before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def row(what: str, measured: str, target: str) -> None:
@@ -121,23 +190,25 @@ def row(what: str, measured: str, target: str) -> None:
     print(f"| {what} | {measured} | {target} |", flush=True)
 
 
-def bare(recipe: Path, images: list[bytes], seconds: float) -> tuple[float, float]:
+def bare(recipe: Path, images: list[bytes], given: argparse.Namespace) -> tuple[float, float]:
     """Median ms of one image, and images/s, of the engine alone in a process of its own, as the server has it."""
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import service_speed; service_speed.bare_process(*sys.argv[2:])"
-    )
-    with tempfile.TemporaryDirectory() as folder:
+    code = "import sys; from benchmarks import service_speed; service_speed.bare_process(*sys.argv[1:])"
+    with tempfile.TemporaryDirectory() as folder, on_cpus(given.server_cpus):
         for number, image in enumerate(images):
             (Path(folder) / f"{number:04d}").write_bytes(image)
-        arguments = [str(Path(__file__).parent), str(recipe), folder, str(seconds)]
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+        threads = str(len(given.server_cpus or ()))
+        arguments = [str(recipe), folder, str(given.seconds / 2), threads]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, env=environment
+        )
     median, rate = json.loads(done.stdout.splitlines()[-1])
     return float(median), float(rate)
 
 
-def bare_process(recipe: str, folder: str, seconds: str) -> None:
-    """In that process."""
-    inspector = Inspector(open_package(Path(recipe)))
+def bare_process(recipe: str, folder: str, seconds: str, threads: str) -> None:
+    """In that process; 0 threads leave their number to the engine."""
+    inspector = Inspector(open_package(Path(recipe)), threads=int(threads) or None)
     images = read_images(Path(folder))
     for image in images[:3]:
         inspector.inspect_bytes(image, "image")
@@ -151,93 +222,6 @@ def bare_process(recipe: str, folder: str, seconds: str) -> None:
 
 
 @dataclass
-class Load:
-    """What a load saw: ms of the accepted, and what of them was not the engine's; statuses; changed verdicts."""
-
-    seconds: float
-    times_ms: list[float] = field(default_factory=list)
-    over_ms: list[float] = field(default_factory=list)
-    statuses: dict[int, int] = field(default_factory=dict)
-    wrong: int = 0
-
-    @property
-    def rate(self) -> float:
-        """Verdicts per second."""
-        return len(self.times_ms) / self.seconds
-
-    @property
-    def refused(self) -> int:
-        """Answers without a verdict."""
-        return sum(count for status, count in self.statuses.items() if status != 200)
-
-    def at(self, percent: float) -> float:
-        """A percentile of the accepted requests' times, ms."""
-        return float(np.percentile(self.times_ms, percent)) if self.times_ms else float("nan")
-
-
-def load(url: str, images: Sequence[bytes], *, clients: int, seconds: float, rate: float | None = None) -> Load:
-    """Load from another process; `rate` is requests per second of all clients, otherwise they ask without pause."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_load_process, args=(theirs, url, list(images), clients, seconds, rate))
-    process.start()
-    result: Load = ours.recv()
-    process.join()
-    return result
-
-
-def _load_process(
-    pipe: "Connection[Load, None]",
-    url: str,
-    images: list[bytes],
-    clients: int,
-    seconds: float,
-    rate: float | None,
-) -> None:
-    pipe.send(asyncio.run(_load(url, images, clients, seconds, rate)))
-
-
-async def _load(url: str, images: list[bytes], clients: int, seconds: float, rate: float | None) -> Load:
-    address = urlsplit(url)
-    requests = [
-        b"POST /api/inspect HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(image), image)
-        for image in images
-    ]
-    found, start = Load(seconds), time.perf_counter()
-    known: dict[int, bytes] = {}
-
-    async def client(number: int) -> None:
-        reader, writer = await asyncio.open_connection(address.hostname, address.port)
-        pause = 0.0 if rate is None else clients / rate
-        due = start + pause * number / clients
-        turn = number
-        while (now := time.perf_counter()) < start + seconds:
-            if pause and due > now:
-                await asyncio.sleep(due - now)
-            due = max(due + pause, time.perf_counter() - 10 * pause)
-            begun = time.perf_counter()
-            writer.write(requests[turn % len(requests)])
-            status, body = await _answer(reader)
-            found.statuses[status] = found.statuses.get(status, 0) + 1
-            if status == 200:
-                found.times_ms.append(1e3 * (time.perf_counter() - begun))
-                found.over_ms.append(found.times_ms[-1] - sum(json.loads(body)["ms"].values()) if clients == 1 else 0.0)
-                verdict = body[body.index(b'"verdict"') :][:20]
-                found.wrong += known.setdefault(turn % len(requests), verdict) != verdict
-            turn += clients
-        writer.close()
-
-    await asyncio.gather(*map(client, range(clients)))
-    return replace(found, seconds=time.perf_counter() - start)
-
-
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    length = int(head.partition(b"content-length: ")[2].partition(b"\r")[0])
-    return int(head[9:12]), await reader.readexactly(length)
-
-
-@dataclass
 class Server:
     """A running `onspec serve`."""
 
@@ -245,26 +229,43 @@ class Server:
     url: str
 
     def memory_mb(self) -> float:
-        """Resident memory of the process, MB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1e3
+        """Resident memory of the process and its children, MB."""
+        files = [Path(f"/proc/{pid}/status").read_text() for pid in self._pids()]
+        lines = [next(line for line in file.splitlines() if line.startswith("VmRSS")) for file in files]
+        return sum(int(line.split()[1]) for line in lines) / 1e3
+
+    def memory_over(self, seconds: float, shares: Sequence[float]) -> Iterator[float]:
+        """`memory_mb` when these shares of the time that begins now are over: the median of what it was shortly before,
+        for at any one moment it depends on how many images are just coming in."""
+        begun = time.monotonic()
+        for share in shares:
+            seen: list[float] = []
+            until = begun + share * seconds
+            time.sleep(max(0.0, until - min(_LOOK_S, 0.1 * seconds) - time.monotonic()))
+            while not seen or time.monotonic() < until:
+                seen.append(self.memory_mb())
+                time.sleep(0.1)
+            yield float(np.median(seen))
 
     def cpu_s(self) -> float:
         """CPU time of the process and the children it has now, s."""
-        pids = [
-            self.process.pid,
-            *map(int, Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()),
-        ]
-        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids()]
         return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+
+    def _pids(self) -> list[int]:
+        """The process, and its children if it has any."""
+        own = self.process.pid
+        return [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]
 
 
 @contextmanager
-def serving(recipe: Path, *options: str) -> Iterator[Server]:
+def serving(recipe: Path, given: argparse.Namespace, *options: str) -> Iterator[Server]:
     """`onspec serve` in a process of its own, ready."""
+    threads = ("--threads", str(len(given.server_cpus))) if given.server_cpus else ()
     with tempfile.TemporaryFile("w+") as log:
-        command = [sys.executable, "-m", "onspec.cli", "serve", str(recipe), "--port", "0", *options]
-        process = subprocess.Popen(command, stderr=log, text=True)
+        command = [sys.executable, "-m", "onspec.cli", "serve", str(recipe), "--port", "0", *threads, *options]
+        with on_cpus(given.server_cpus):
+            process = subprocess.Popen(command, stderr=log, text=True)
         try:
             yield Server(process, _until_ready(process, log.fileno()))
         finally:

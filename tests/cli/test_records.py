@@ -147,8 +147,15 @@ def test_upgrade_says_what_it_has_done(db: str, capsys: Said) -> None:
 
 
 def test_prune_removes_images_and_no_records(db: str, capsys: Said) -> None:
+    assert code("records", "review", ids(db)["3"], "--db", db, "--truth", "good", "--by", "Ada") == 0
+    capsys.readouterr()
     assert code("records", "prune", "--db", db, "--keep-gb", "0.0000000001") == 0
-    assert "removed: 6 images" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "removed: 5 images" in told
+    assert "spared: 1 images of reviewed parts" in told
+    assert code("records", "prune", "--db", db, "--keep-gb", "0.0000000001", "--prune-reviewed", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["removed"], told["left"], told["spared"]) == (1, 0, 0)
     assert len(ids(db)) == 6
     assert code("records", "prune", "--db", db) == 2
 

@@ -1,18 +1,23 @@
 """What the service does towards the network and the file system: TLS, no attempt to leave, no path from a request."""
 
+import hashlib
+import importlib
 import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 COMMAND = [sys.executable, "-m", "onspec.cli", "serve"]
@@ -81,6 +86,69 @@ def test_tls_alone_is_spoken(
         old.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises(httpx.ConnectError), httpx.Client(verify=old) as client:
             client.get(f"{url}/v2/health/live")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")  # the old client is what is tried
+def test_grpc_speaks_tls_and_asks_for_tokens(
+    tiny_recipe_path: Path, tmp_path: Path, certificate: tuple[Path, Path], good: bytes
+) -> None:
+    """One certificate and one file of tokens for both forms of the protocol."""
+    grpc = pytest.importorskip("tritonclient.grpc", reason="the extra 'grpc' is not installed")
+    refused = importlib.import_module("tritonclient.utils").InferenceServerException
+    (cert, key), secret, port = certificate, "a-token-for-the-line-controller", free_port()
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"line-3:operator:sha256:{hashlib.sha256(secret.encode()).hexdigest()}\n")
+    options = ("--tls-cert", cert, "--tls-key", key, "--token-file", tokens, "--grpc", f"127.0.0.1:{port}")
+    image = grpc.InferInput("image", [1], "BYTES")
+    image.set_data_from_numpy(np.array([good], np.object_))
+    mine = {"authorization": f"Bearer {secret}"}
+
+    def client(**how: object) -> Any:  # noqa: ANN401 (tritonclient tells no types)
+        return closing(grpc.InferenceServerClient(f"localhost:{port}", **how))
+
+    with serving(tiny_recipe_path, *options, log=tmp_path / "log") as url:
+        with client(ssl=True, root_certificates=str(cert)) as trusted:
+            for _ in range(400):
+                if trusted.is_server_ready():
+                    break
+                time.sleep(0.05)
+            assert trusted.infer("tiny", [image], headers=mine).as_numpy("verdict")[0] == b"OK"
+            for headers in (None, {"authorization": "Bearer another-token"}):
+                with pytest.raises(refused, match="token") as error:
+                    trusted.infer("tiny", [image], headers=headers)
+                assert "UNAUTHENTICATED" in str(error.value.status())
+        with client() as plain, pytest.raises(refused) as error:
+            plain.infer("tiny", [image], headers=mine, client_timeout=10)
+        assert "UNAVAILABLE" in str(error.value.status())
+        with client(ssl=True) as untrusting, pytest.raises(refused) as error:  # a certificate that nobody vouches for
+            untrusting.infer("tiny", [image], headers=mine, client_timeout=10)
+        assert "UNAVAILABLE" in str(error.value.status())
+        trusted_here = ssl.create_default_context(cafile=str(cert))
+        over_http = httpx.post(f"{url}/api/inspect", content=good, headers=mine, verify=trusted_here)
+        assert over_http.json()["verdict"] == "OK"
+        assert spoken(port, cert, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
+        assert spoken(port, cert, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            spoken(port, cert, ssl.TLSVersion.TLSv1_1)
+
+
+def spoken(port: int, cert: Path, version: ssl.TLSVersion) -> str | None:
+    """What a client that knows one version of TLS ends up with."""
+    context = ssl.create_default_context(cafile=str(cert))
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.set_alpn_protocols(["h2"])
+    context.minimum_version, context.maximum_version = ssl.TLSVersion.MINIMUM_SUPPORTED, version
+    with (
+        socket.create_connection(("127.0.0.1", port), 10) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as sock,
+    ):
+        return sock.version()
 
 
 INSIDE = """

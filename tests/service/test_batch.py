@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -119,6 +120,42 @@ def test_after_the_deadline_there_is_no_verdict(
     assert client.post("/api/inspect?deadline_ms=-1", content=good).status_code == 422
 
 
+def test_an_engine_that_never_answers_ends_readiness_and_no_request_waits_for_it(
+    running: Running, tiny: Inspector, good: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, judge = threading.Event(), tiny.inspect_decoded
+
+    def stuck(decoded: Decoded, name: str, part_id: str | None) -> Result:
+        assert gate.wait(60)
+        return judge(decoded, name, part_id)
+
+    def until(asking: httpx.Client, status: int) -> httpx.Response:
+        for _ in range(400):
+            if (answer := asking.get("/v2/health/ready")).status_code == status:
+                return answer
+            time.sleep(0.05)
+        pytest.fail(f"never {status}")
+
+    with running(tiny, policy=BatchPolicy(deadline_ms=300)) as asking, ThreadPoolExecutor(3) as clients:
+        monkeypatch.setattr(tiny, "inspect_decoded", stuck)
+        asked = [clients.submit(asking.post, "/api/inspect", content=good) for _ in range(3)]
+        assert [one.result(20).status_code for one in asked] == [504] * 3  # the one in work, and those that wait
+        assert asking.get("/v2/health/ready").status_code == 200  # an image may be slow for once
+        assert "does not answer" in until(asking, 503).json()["error"]
+        refused = asking.post("/api/inspect", content=good)
+        assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+        assert "does not answer" in refused.json()["error"]
+        for _ in range(100):
+            if 'onspec_engine_faults_total{recipe="tiny"} 1.0' in asking.get("/metrics").text:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("not counted")
+        gate.set()
+        until(asking, 200)
+        assert asking.post("/api/inspect", content=good).json()["verdict"] == "OK"
+
+
 class Keeper:
     """A recorder that remembers, or fails."""
 
@@ -126,10 +163,11 @@ class Keeper:
         self.kept: list[tuple[str, bytes]] = []
         self.fault: OnspecError | None = None
 
-    async def record(self, result: Result, data: bytes) -> None:
+    async def record(self, result: Result, data: bytes) -> SimpleNamespace:
         if self.fault is not None:
             raise self.fault
         self.kept.append((result.inspection.verdict, data))
+        return SimpleNamespace(id=f"record {len(self.kept)}")
 
 
 def test_no_verdict_goes_out_that_is_not_recorded(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from numpy.typing import NDArray
 
-from onspec.domain import EngineError, UsageError, Verdict
+from onspec.domain import EngineError, ImageError, UsageError, Verdict
 from onspec.imaging.writing import encode_image
 from onspec.runtime.inspector import Decoded, Inspector, Result
 from onspec.service.body import Upload
@@ -307,3 +307,24 @@ def test_an_idle_queue_takes_no_cpu(tiny: Inspector, good: bytes, queues: Callab
 def test_a_queue_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="must"):
         BatchPolicy(**wrong)
+
+
+def test_what_was_refused_is_not_held_while_others_are_read(
+    tiny: Inspector, queues: Callable[..., JudgeQueue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reading thread that is slow must not keep the files of all who went meanwhile."""
+    read, queue = threading.Event(), queues(deadline_ms=20_000)
+    monkeypatch.setattr(tiny, "decode", lambda *_: Decoded(None, float(read.wait(20)), ImageError("none")))
+
+    async def crowd() -> int:
+        held = [asyncio.create_task(queue.judge(tiny, Upload(bytes(WORTH_A_THREAD)))) for _ in range(8)]
+        await asyncio.sleep(0.1)
+        for _ in range(5):
+            late = [queue.judge(tiny, Upload(bytes(WORTH_A_THREAD)), deadline_ms=20) for _ in range(10)]
+            assert all(isinstance(each, DeadlineError) for each in await asyncio.gather(*late, return_exceptions=True))
+        left = len(queue._large)
+        read.set()
+        await asyncio.gather(*held)
+        return left
+
+    assert asyncio.run(crowd()) <= 8

@@ -1,14 +1,16 @@
 """Several workers on one socket: what dies is replaced, and what one is told all know."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,13 +24,14 @@ from onspec.recipe.reading import open_package
 from onspec.recipe.writing import pack
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("ONSPEC_")}
+SERVE = ("-m", "onspec.cli", "serve", "--port", "0", "--workers", "2")
 
 
 class Station:
-    """`onspec serve --workers 2`, and its log."""
+    """`onspec serve --workers 2`, or another program that starts workers, and its log."""
 
-    def __init__(self, recipe: Path, log: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "onspec.cli", "serve", str(recipe), "--port", "0", "--workers", "2", *options]
+    def __init__(self, recipe: Path, log: Path, *options: str, command: Sequence[str] = SERVE) -> None:
+        command = [sys.executable, *command, str(recipe), *options]
         self._log = log
         with log.open("w") as stderr:
             self.process = subprocess.Popen(command, stderr=stderr, env=ENVIRONMENT)
@@ -48,9 +51,9 @@ class Station:
 
 
 @contextmanager
-def station(recipe: Path, *options: str) -> Iterator[Station]:
+def station(recipe: Path, *options: str, command: Sequence[str] = SERVE) -> Iterator[Station]:
     with tempfile.TemporaryDirectory() as folder:
-        running = Station(recipe, Path(folder) / "log", *options)
+        running = Station(recipe, Path(folder) / "log", *options, command=command)
         try:
             yield running
         finally:
@@ -108,6 +111,83 @@ def test_a_killed_worker_loses_and_doubles_nothing(tiny_recipe_path: Path, good:
         assert len({part.partition("-")[0] for part in told}) == 120
         assert all(judged[part] >= count for part, count in told.items())  # nothing was answered that was not judged
         assert sum(judged.values()) - told.total() <= 8 + 1  # what was in work when it was killed, and the one above
+
+
+def test_a_hung_worker_is_replaced_while_traffic_goes_on(
+    tiny_recipe_path: Path, good: bytes, defective: bytes, tmp_path: Path
+) -> None:
+    """A worker is stopped under load: alive, with connections, but answering nothing."""
+    archive = pytest.importorskip("onspec.records.archive", reason="the extra 'serve' is not installed")
+    from onspec.records.query import Filter
+
+    db, answered, done = str(tmp_path / "r.db"), dict[str, str](), threading.Event()
+
+    def ask(client: int) -> None:
+        """Part after part; whoever has no answer asks again under another name."""
+        part = 0
+        while not done.is_set():
+            with contextlib.suppress(httpx.TransportError), httpx.Client(timeout=30) as asking:
+                for _ in range(20):
+                    part, name = part + 1, f"{client}-{part}"
+                    data, verdict = ((good, "OK"), (defective, "NG"))[part % 2]
+                    answer = asking.post(f"{running.url}/api/inspect", params={"part_id": name}, content=data)
+                    assert answer.status_code == 200, answer.text
+                    assert answer.json()["verdict"] == verdict
+                    answered[name] = answer.json()["record"]
+
+    with station(tiny_recipe_path, "--worker-timeout", "3", "--db", db) as running, ThreadPoolExecutor(4) as clients:
+        asking = [clients.submit(ask, client) for client in range(4)]
+        assert until(lambda: len(answered) > 40)
+        everything = [running.process.pid, *running.workers]
+        for number in (signal.SIGSTOP, signal.SIGCONT):  # as when a virtual machine is moved: nobody hung
+            for pid in everything:
+                os.kill(pid, number)
+            time.sleep(3.5 if number == signal.SIGSTOP else 0.5)
+        assert not running.events("worker hung")
+        stopped = running.workers[0]
+        os.kill(stopped, signal.SIGSTOP)
+        time.sleep(1.0)  # so that every client of the stopped one waits
+        before = len(answered)
+        other = httpx.post(f"{running.url}/api/inspect", params={"part_id": "meanwhile"}, content=good, timeout=30)
+        answered["meanwhile"] = other.json()["record"]
+        assert not running.events("worker hung")
+        assert until(lambda: len(running.events("worker died")) == 1)
+        assert until(lambda: len(running.events("ready")) == 3 and len(answered) > before + 40)
+        done.set()
+        for one in asking:
+            one.result(60)
+        assert [line["pid"] for line in running.events("worker hung")] == [stopped]
+        assert 3 <= running.events("worker hung")[0]["silent_s"] < 15
+        assert stopped not in running.workers
+        counted = httpx.get(f"{running.url}/metrics").text
+        assert 'onspec_workers_replaced_total{reason="hung"} 1.0' in counted
+        assert 'onspec_workers_replaced_total{reason="died"} 0.0' in counted
+    with contextlib.closing(archive.Archive(db)) as opened:
+        opened.settle()
+        entries = list(opened.walk(Filter()))
+    recorded = Counter(entry.record.inspection.part_id for entry in entries)
+    assert all(recorded[name] == 1 for name in answered)
+    assert set(recorded.values()) == {1}
+    kept = {entry.record.inspection.part_id: entry.record.id for entry in entries}
+    assert {name: kept[name] for name in answered} == answered
+    assert len(entries) - len(answered) <= 4  # judged and recorded, and then the worker was stopped
+
+
+def test_a_worker_whose_engine_is_stuck_is_replaced(tiny_recipe_path: Path, good: bytes) -> None:
+    command = (str(Path(__file__).with_name("sticking.py")),)
+    with station(tiny_recipe_path, "2", command=command) as running:
+        start = time.monotonic()
+        late = httpx.post(f"{running.url}/api/inspect?part_id=stuck", content=good, timeout=30)
+        assert late.status_code == 504
+        assert time.monotonic() - start < 10
+        assert until(lambda: len(running.events("worker died")) == 1)
+        stuck, hung = running.events("engine stuck"), running.events("worker hung")
+        assert "does not answer" in stuck[0]["error"]
+        assert len(hung) == 1
+        assert until(lambda: len(running.events("ready")) == 3)
+        for part in range(8):
+            answer = httpx.post(f"{running.url}/api/inspect?part_id={part}", content=good, timeout=30)
+            assert answer.json()["verdict"] == "OK"
 
 
 def test_what_one_worker_is_told_all_know(tiny_recipe_path: Path, tmp_path: Path, good: bytes) -> None:

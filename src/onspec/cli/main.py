@@ -39,8 +39,10 @@ VERBS: dict[str, str] = {
     "serve": "Judge images over HTTP.",
     "records": "Look through recorded verdicts, review parts, export them as a data set.",
     "replay": "Say what another recipe or rule set would have decided on recorded parts.",
+    "drift": "Say whether images and scores still look as in training; alarms in words.",
     "bench": "Compare engines on this machine: time, memory, verdicts.",
     "quantize": "Write a recipe in lower precision, if it judges as its parent does.",
+    "hasten": "Write a recipe that looks closely only where a coarse network sees something.",
     "export": "Write a recipe's model for another runtime.",
 }
 """Verb → one line of help, in the order in which a user meets them; `onspec.cli.VERB` has a function `command`."""

@@ -35,6 +35,7 @@ class Asked:
     to: str | None
     keep_days: float | None
     keep_gb: float | None
+    prune_reviewed: bool
 
 
 def command(
@@ -72,6 +73,9 @@ def command(
     keep_gb: Annotated[
         float | None, typer.Option(min=0, help="Of prune: remove the oldest until this is left.")
     ] = None,
+    prune_reviewed: Annotated[
+        bool, typer.Option("--prune-reviewed", help="Of prune: remove images of reviewed parts, too; they are labels.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Look through the archive of onspec serve --db, review parts, export records, remove old images.
@@ -100,7 +104,8 @@ def command(
     )  # fmt: skip
     with opened(db, db_files) as archive:
         asked = Asked(
-            archive, wanted, id_, limit, as_json, truth, cls, outlines, by, note, out, to, keep_days, keep_gb
+            archive, wanted, id_, limit, as_json, truth, cls, outlines, by, note, out, to, keep_days, keep_gb,
+            prune_reviewed,
         )  # fmt: skip
         return ACTIONS[action](asked)
 
@@ -147,6 +152,9 @@ def _show(asked: Asked) -> int:
     }
     for name, value in rows.items():
         typer.echo(f"  {name:<10}  {value}")
+    for cls in record.maps:
+        score_map = asked.archive.score_map(record, cls)
+        typer.echo(f"  {'map':<10}  {cls}: {'not kept' if score_map is None else score_map}")
     for number, defect in enumerate(seen.defects, start=1):
         x, y = defect.centroid
         typer.echo(f"  #{number} {defect.cls}, score {defect.score:.2f}, {defect.area_px} px at ({x:.0f}, {y:.0f})")
@@ -177,10 +185,10 @@ def _review(asked: Asked) -> int:
 
 
 def _export(asked: Asked) -> int:
-    from onspec.cli.reviewed_set import write_reviewed
     from onspec.datasets.writers import WRITERS
     from onspec.domain import UsageError
     from onspec.records.table import write_csv, write_parquet
+    from onspec.service.reviewed_set import write_reviewed
 
     if asked.out is None:
         raise UsageError("name the file or folder to write: --out records.csv")
@@ -215,7 +223,7 @@ def _prune(asked: Asked) -> int:
     from onspec.domain import UsageError
     from onspec.records.images import KeepPolicy
 
-    policy = KeepPolicy(days=asked.keep_days, gigabytes=asked.keep_gb)
+    policy = KeepPolicy(days=asked.keep_days, gigabytes=asked.keep_gb, reviewed=not asked.prune_reviewed)
     if not policy.limited:
         raise UsageError("say what is to be kept: --keep-days N, --keep-gb N, or both")
     pruned = asked.archive.prune(policy)
@@ -225,11 +233,14 @@ def _prune(asked: Asked) -> int:
             "bytes": pruned.bytes,
             "left": pruned.files_left,
             "bytes_left": pruned.bytes_left,
+            "spared": pruned.spared,
         }
         typer.echo(json.dumps(told))
     else:
         typer.echo(f"removed: {pruned.files} images, {pruned.bytes / 1e6:.1f} MB")
         typer.echo(f"left: {pruned.files_left} images, {pruned.bytes_left / 1e6:.1f} MB; the records stay")
+        if pruned.spared:
+            typer.echo(f"spared: {pruned.spared} images of reviewed parts, which are labels (see --prune-reviewed)")
     return 0
 
 

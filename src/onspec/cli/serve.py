@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from onspec.service.drift_window import DriftPolicy
     from onspec.service.recording import Archiving
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -61,6 +62,10 @@ def command(
     keep_gb: Annotated[
         float | None, typer.Option(min=0, help="Keep at most so many GB of images; the oldest go.")
     ] = None,
+    keep_maps: Annotated[bool, typer.Option("--keep-maps", help="Keep the score maps of NG and REVIEW, too.")] = False,
+    prune_reviewed: Annotated[
+        bool, typer.Option("--prune-reviewed", help="These limits take images of reviewed parts, too; they are labels.")
+    ] = False,
     db_wait_ms: Annotated[
         float, typer.Option(min=0, help="What a verdict waits for the database, ms; then see --db-failure.")
     ] = 200.0,
@@ -79,6 +84,9 @@ def command(
         int | None, typer.Option(min=1, help="Threads of an engine; the cores shared among the workers if not given.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes, each with an engine of its own.")] = 1,
+    worker_timeout: Annotated[
+        float, typer.Option(min=3, help="Replace one of several workers that gives no sign of life so long, s.")
+    ] = 10,
     max_batch: Annotated[int, typer.Option(min=1, help="Images of a recipe taken from the queue at a time.")] = 8,
     max_wait_ms: Annotated[
         float, typer.Option(min=0, help="How long the first image of a batch waits for others, ms.")
@@ -101,6 +109,17 @@ def command(
     tls_key: Annotated[Path | None, typer.Option(help="Private key of --tls-cert (PEM, no password).")] = None,
     audit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append who changed what, JSON lines chained by their hashes.")
+    ] = None,
+    drift_window: Annotated[
+        int, typer.Option(min=0, help="Judged images that are compared with training at a time; 0 does without.")
+    ] = 500,
+    webhook: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="ONSPEC_WEBHOOK", help="Post it here when drift begins, and when it ends."),
+    ] = None,
+    webhook_secret_file: Annotated[
+        Path | None,
+        typer.Option(envvar="ONSPEC_WEBHOOK_SECRET_FILE", help="Sign these posts with what this file holds."),
     ] = None,
     otlp: Annotated[
         str | None,
@@ -156,9 +175,13 @@ def command(
             tls=tls,
             audit=audit,
             otlp=otlp_address(otlp),
+            drift=_drift(drift_window, webhook, webhook_secret_file, station),
         ),
         policy=BatchPolicy(max_batch, max_wait_ms, max_queue, deadline_ms),
-        archive=_archive(db, db_files, keep_ok, keep_days, keep_gb, db_wait_ms, db_failure, station),
+        silent_s=worker_timeout,
+        archive=_archive(
+            db, db_files, keep_ok, keep_days, keep_gb, not prune_reviewed, keep_maps, db_wait_ms, db_failure, station
+        ),
     )
     with ExitStack() as stack:
         served = running.prepare(served, stack)
@@ -182,6 +205,8 @@ def _archive(
     ok_share: float,
     days: float | None,
     gigabytes: float | None,
+    reviewed: bool,
+    maps: bool,
     wait_ms: float,
     on_failure: str,
     station: str | None,
@@ -196,7 +221,28 @@ def _archive(
     if on_failure not in ("spool", "error"):
         raise UsageError(f"--db-failure {on_failure!r}; choose spool, error")
     safety = Safety(wait_ms, "error" if on_failure == "error" else "spool")
-    return Archiving(db, files, KeepPolicy(ok_share, days, gigabytes), safety, station)
+    return Archiving(db, files, KeepPolicy(ok_share, days, gigabytes, reviewed, maps), safety, station)
+
+
+def _drift(window: int, url: str | None, secret_file: Path | None, station: str | None) -> "DriftPolicy | None":
+    import socket
+
+    from onspec.domain import UsageError
+    from onspec.service.drift_window import DriftPolicy
+    from onspec.service.webhook import Address
+
+    if window == 0 and url is not None:
+        raise UsageError("--webhook posts what is found of drift, and --drift-window 0 looks for none; leave one out")
+    if url is None and secret_file is not None:
+        raise UsageError("--webhook-secret-file signs posts to --webhook URL; give it, too")
+    if window == 0:
+        return None
+    try:
+        secret = None if secret_file is None else secret_file.read_bytes().strip()
+    except OSError as error:
+        raise UsageError(f"{secret_file}: cannot be read ({error.strerror})") from None
+    address = None if url is None else Address(url, secret)
+    return DriftPolicy(window, webhook=address, station=station or socket.gethostname())
 
 
 def _seconds(text: str) -> float:

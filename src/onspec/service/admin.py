@@ -66,6 +66,7 @@ class Word(BaseModel):
 
 _VERSION = Query(description="sha256 of the recipe file; otherwise the active version")
 _REFUSED: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The body is empty, or no text."},
     404: {"model": Problem, "description": "No such recipe or version."},
     409: {"model": Problem, "description": "Not possible in its present condition."},
     422: {"model": Problem, "description": "Not a recipe, not signed as it must be, or its golden samples deviate."},
@@ -75,6 +76,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 def router(recipes: Recipes, max_bytes: int) -> APIRouter:
     """All of it; who may do what is in `roles.py`."""
     routes = APIRouter(prefix="/api/recipes", tags=["recipes"], responses=_REFUSED)
+    too_large: dict[int | str, dict[str, Any]] = {413: {"model": Problem, "description": "The file is too large."}}
     body = {
         "description": "A recipe file (.onspec).",
         "required": True,
@@ -89,7 +91,13 @@ def router(recipes: Recipes, max_bytes: int) -> APIRouter:
     async def one_recipe(name: str) -> RecipeInfo:
         return _info(recipes, name)
 
-    @routes.post("", summary="Load a recipe file", status_code=201, openapi_extra={"requestBody": body})
+    @routes.post(
+        "",
+        summary="Load a recipe file",
+        status_code=201,
+        responses=too_large,
+        openapi_extra={"requestBody": body},
+    )
     async def load(
         request: Request,
         activate: Annotated[bool, Query(description="judge with it from then on")] = False,

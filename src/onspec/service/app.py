@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,11 @@ from fastapi import FastAPI
 
 from onspec import __version__
 from onspec.runtime.inspector import Inspector
-from onspec.service import admin, events, inspecting, metrics, protocol_v2
+from onspec.service import admin, drift, events, inspecting, metrics, protocol_v2
+from onspec.service.at_work import watch
 from onspec.service.audit import AuditGate, AuditLog
+from onspec.service.described import SecuredApi
+from onspec.service.drift_window import DriftPolicy
 from onspec.service.front import FrontDoor
 from onspec.service.gate import TokenGate
 from onspec.service.judging import Judging, Recorder
@@ -26,6 +29,7 @@ from onspec.service.tls import Tls
 from onspec.service.tokens import Tokens
 from onspec.service.tracing import tracing_to
 from onspec.service.versions import Check, check_golden
+from onspec.service.watchdog import Watchdog
 from onspec.service.workers import Link
 
 logger = logging.getLogger("onspec.service")
@@ -45,6 +49,7 @@ class Settings:
         tls: certificate and key; the socket is the server's affair, gRPC's and the headers are set here.
         audit: file for who changed what; `None` only logs it.
         otlp: address of a collector of traces; `None` sends none.
+        drift: how to watch for drift; `None` does not.
     """
 
     max_body_mb: float = 64
@@ -56,6 +61,7 @@ class Settings:
     tls: Tls | None = None
     audit: Path | None = None
     otlp: str | None = None
+    drift: DriftPolicy | None = DriftPolicy()  # noqa: RUF009 - frozen
 
 
 def create_app(
@@ -92,6 +98,7 @@ def create_app(
     tracing = None if given.otlp is None else tracing_to(given.otlp)
     judging = Judging(queue, stream, recorder, metrics=counts, tracing=tracing, most_pixels=given.max_megapixels * 1e6)
     recipes.on_release = queue.forget
+    recipes.halted = lambda: queue.at_work.fault
     recipes.on_change = lambda: counts.recipes(_active(recipes))
     recipes.on_change()
     buckets = None if given.max_rate is None else Buckets(given.max_rate)
@@ -101,7 +108,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             if link is not None:
-                await stack.enter_async_context(link.connected(recipes, stream))
+                await stack.enter_async_context(link.connected(recipes, stream, lambda: queue.at_work.fault is None))
             if given.grpc is not None:
                 from onspec.service.grpc_server import serving
 
@@ -110,17 +117,19 @@ def create_app(
                     serving(given.grpc, recipes, judging, tokens, max_bytes, tls=given.tls, buckets=buckets)
                 )
                 app.state.grpc_port = port
-            checking = asyncio.create_task(_check(recipes, given.golden_every_s))
+            # With a supervisor it is what systemd watches, and it watches its workers.
+            signing = [] if link is not None else [Watchdog().keep(lambda: queue.at_work.fault is None)]
+            works = (_check(recipes, given.golden_every_s), watch(queue.at_work, counts), *signing)
+            await stack.enter_async_context(_beside(*works))
             yield
-            checking.cancel()
             stream.close()
-        await asyncio.to_thread(queue.close)
-        recipes.close()
+        if await asyncio.to_thread(queue.close):  # an engine that does not answer cannot be closed either
+            recipes.close()
         if tracing is not None:
             await asyncio.to_thread(tracing.close)
         logger.info("stopped")
 
-    app = FastAPI(
+    app = (SecuredApi if tokens else FastAPI)(
         title="onspec",
         version=__version__,
         summary="Judges part images: OK, NG or REVIEW, with reasons.",
@@ -132,17 +141,20 @@ def create_app(
     )
     add_handlers(app)
     max_bytes = int(given.max_body_mb * 1e6)
-    app.include_router(inspecting.router(recipes, judging, max_bytes))
+    inspect = inspecting.endpoint(recipes, judging, max_bytes)
+    app.include_router(inspecting.router(recipes, inspect))
     app.include_router(protocol_v2.router(recipes, judging, max_bytes))
     app.include_router(admin.router(recipes, int(given.max_recipe_mb * 1e6)))
     app.include_router(events.router(stream))
     app.include_router(metrics.router(counts))
     app.add_middleware(AuditGate, audit=audit, active=lambda: recipes.identities)
-    app.add_middleware(TokenGate, tokens=tokens, buckets=buckets)
-    app.add_middleware(FrontDoor, metrics=counts, tls=given.tls is not None)
+    direct = {("POST", inspecting.PATH): inspect}
+    gate = TokenGate(tokens, buckets)
+    app.add_middleware(FrontDoor, metrics=counts, gate=gate, direct=direct, tls=given.tls is not None)
     app.state.recipes, app.state.events = recipes, stream
     app.state.grpc_port = None
     app.state.metrics = counts
+    app.state.drift = None if given.drift is None else drift.watch(app, given.drift, recipes, judging, link)
     return app
 
 
@@ -156,6 +168,17 @@ def _active(recipes: Recipes) -> list[tuple[str, str, str, bool]]:
     """The active versions, as `Metrics.recipes` takes them."""
     found = [version for name in recipes.names() if (version := recipes.active(name)) is not None]
     return [(v.name, v.digest, v.inspector.engine_name, v.deviations is not None and v.fault is None) for v in found]
+
+
+@asynccontextmanager
+async def _beside(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """What goes on while requests are answered."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _check(recipes: Recipes, every_s: float | None) -> None:

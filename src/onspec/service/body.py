@@ -59,7 +59,8 @@ def is_form(request: Request) -> bool:
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """All of a body; raises ProblemError 413 over `max_bytes`."""
-    return b"".join([chunk async for chunk in _limited(request, max_bytes)])
+    # What came in one piece is not copied: the stream's end, which is empty, would make two of it.
+    return b"".join([chunk async for chunk in _limited(request, max_bytes) if chunk])
 
 
 async def _from_form(request: Request, max_bytes: int) -> list[Upload]:

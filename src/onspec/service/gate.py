@@ -1,43 +1,44 @@
 """Turns away every request without a token, or with one whose role may not do it, before anything of it is read."""
 
 import ipaddress
+from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from onspec.service.limits import Buckets
 from onspec.service.problems import ProblemError
 from onspec.service.roles import OPEN_PATHS, least_role
 from onspec.service.tokens import Tokens
 
+Head = Mapping[bytes, bytes]
+"""Headers by their lower-case names, of those that came more than once the last; see `limits.require_single`."""
+
+_LONGEST_ADDRESS = 300
+"""Characters of a host header that may be an address; a longer one is none, and none is kept."""
+
 
 class TokenGate:
     """The first that a request meets. Behind it, `scope["state"]["caller"]` says who asks, if there are tokens."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens | None, buckets: Buckets | None = None) -> None:
+    def __init__(self, tokens: Tokens | None, buckets: Buckets | None = None) -> None:
         """`buckets` limit how often each token may ask, and each address without one."""
-        self._app = app
         self._tokens = tokens or Tokens()
         self._buckets = buckets
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, or answer 401, 403, 421 or 429."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            try:
-                self._admit(scope)
-            except ProblemError as problem:
-                await problem.response()(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    def _admit(self, scope: Scope) -> None:
+    def admit(self, scope: Scope, head: Head) -> None:
+        """Let a request pass; raises ProblemError 401, 403, 421 or 429."""
+        if scope["path"] in OPEN_PATHS:
+            return
         if not self._tokens:
-            require_own_page(scope)
+            require_own_page(head)
             if self._buckets is not None:
                 self._buckets.require(address_of(scope))
             return
         try:
-            caller = self._tokens.require(authorization_of(scope), least_role(scope["method"], scope["path"]))
+            authorization = text_of(head, b"authorization")
+            caller = self._tokens.require(authorization, least_role(scope["method"], scope["path"]))
         except ProblemError:
             if self._buckets is not None:  # whoever guesses tokens is slowed down by his address
                 self._buckets.require(address_of(scope))
@@ -47,10 +48,10 @@ class TokenGate:
         scope.setdefault("state", {})["caller"] = caller
 
 
-def authorization_of(scope: Scope) -> str | None:
-    """The header, if there is exactly one."""
-    values = [value for name, value in scope["headers"] if name == b"authorization"]
-    return values[0].decode("latin-1") if len(values) == 1 else None
+def text_of(head: Head, name: bytes) -> str | None:
+    """A header as text."""
+    value = head.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 def address_of(scope: Scope) -> str:
@@ -59,7 +60,7 @@ def address_of(scope: Scope) -> str:
     return client[0] if client else "a client without address"
 
 
-def require_own_page(scope: Scope) -> None:
+def require_own_page(head: Head) -> None:
     """Without tokens, keep out the pages of other sites that a browser on this machine has open.
 
     A page may send requests to a loopback address, and reads the answers, too, once its own name leads there (DNS
@@ -68,13 +69,8 @@ def require_own_page(scope: Scope) -> None:
     Raises:
         ProblemError: 421 for another host name, 403 for another origin.
     """
-    host = origin = None
-    for name, value in scope["headers"]:
-        if name == b"host":
-            host = value.decode("latin-1")
-        elif name == b"origin":
-            origin = value.decode("latin-1")
-    if host is not None and not _is_plain(host):
+    host, origin = text_of(head, b"host"), text_of(head, b"origin")
+    if host is not None and (len(host) > _LONGEST_ADDRESS or not _is_plain(host)):
         raise ProblemError(
             421, f"host {host[:100]!r}: without tokens the service is asked by its address or as localhost only"
         )
@@ -82,6 +78,7 @@ def require_own_page(scope: Scope) -> None:
         raise ProblemError(403, f"origin {origin[:100]!r}: without tokens only pages of this service may ask")
 
 
+@lru_cache(64)
 def _is_plain(host: str) -> bool:
     """Whether it is `localhost` or an address, with or without a port."""
     try:

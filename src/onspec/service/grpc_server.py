@@ -43,6 +43,9 @@ _DATA_TYPES = {"TYPE_UINT8": 2, "TYPE_UINT16": 3, "TYPE_FP32": 11, "TYPE_STRING"
 
 GRACE_S = 30.0
 
+RECORD = "onspec-record"
+"""Trailing metadata of an error: the id of the record of an image that could not be judged."""
+
 Context = Any
 """grpc.aio.ServicerContext, which is generic in the messages, and those are made at run time."""
 
@@ -143,11 +146,12 @@ class Service:
         deadline_ms = min((time for time in times if time is not None), default=None)
         result = await self._judging.judge(version, picture, asked.part_id, deadline_ms)
         require_judged(result)
-        outputs = tensors.outputs_of(result, names)
+        outputs, record = tensors.outputs_of(result, names), result.inspection.record
         return message("ModelInferResponse")(
             model_name=version.name,
             model_version=version.digest,
             id=request.id,
+            parameters={} if record is None else {"record": message("InferParameter")(string_param=record)},
             outputs=[{"name": o.name, "datatype": o.datatype, "shape": o.shape} for o in outputs],
             raw_output_contents=[output.raw() for output in outputs],
         )
@@ -223,7 +227,8 @@ def _guarded(method: Method, guard: Guard, role: Role | None) -> Method:
             guard.admit(role, context)
             return await method(request, context)
         except ProblemError as problem:
-            await context.abort(_CODES.get(problem.status, grpc.StatusCode.INTERNAL), problem.sentence)
+            about = () if problem.record is None else ((RECORD, problem.record),)
+            await context.abort(_CODES.get(problem.status, grpc.StatusCode.INTERNAL), problem.sentence, about)
         except grpc.aio.AbortError:
             raise
         except Exception:
@@ -249,6 +254,8 @@ def _stream(service: Service, guard: Guard) -> Callable[[Requests, Context], Asy
             except ProblemError as problem:
                 answer.error_message = problem.sentence
                 answer.infer_response.id = request.id
+                if problem.record is not None:
+                    answer.infer_response.parameters["record"].string_param = problem.record
             yield answer
 
     return stream

@@ -120,8 +120,10 @@ def _inputs(head: InferHead, blob: bytes) -> tuple[Input, ...]:
     return tuple(inputs)
 
 
-def answer(name: str, version: str, request: InferRequest, outputs: Sequence[Output]) -> tuple[bytes, dict[str, str]]:
-    """Body and headers of the answer."""
+def answer(
+    name: str, version: str, request: InferRequest, outputs: Sequence[Output], record: str | None = None
+) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of the answer; `record` is the id of its record, if one is kept."""
     heads: list[dict[str, Any]] = []
     blobs: list[bytes] = []
     for output in outputs:
@@ -135,6 +137,8 @@ def answer(name: str, version: str, request: InferRequest, outputs: Sequence[Out
     told: dict[str, Any] = {"model_name": name, "model_version": version, "outputs": heads}
     if request.id is not None:
         told["id"] = request.id
+    if record is not None:
+        told["parameters"] = {"record": record}
     text = json.dumps(told, ensure_ascii=False).encode()
     if not blobs:
         return text, {"Content-Type": "application/json"}

@@ -12,11 +12,13 @@ from onspec import __version__
 from onspec.domain import Inspection
 from onspec.runtime.inspector import Result
 from onspec.service.body import Upload, is_form, read_uploads
+from onspec.service.front import Endpoint
 from onspec.service.judging import Judging, require_judged
 from onspec.service.pictures import NO_PICTURES, Wanted, add_pictures, picture_type
 from onspec.service.problems import Problem, ProblemError
 from onspec.service.recipes import Recipes
 
+PATH = "/api/inspect"
 DEADLINE_HEADER = "onspec-deadline-ms"
 LONGEST_PART_ID = 200
 
@@ -32,12 +34,14 @@ EXAMPLE = {
     }],
     "size": [512, 512], "recipe": "tile@sha256:" + "0" * 64, "engine": "onnxruntime",
     "ms": {"read": 1.9, "infer": 21.0, "decide": 0.3}, "error": None,
+    "record": "01939c3e-5d1a-7c3f-9a52-6f0b1f8e2d41",
 }  # fmt: skip
 
 _ERROR_EXAMPLE = {
     **EXAMPLE, "image": "b.png", "part_id": "18", "verdict": "ERROR", "score": None, "class_scores": {}, "reasons": [],
     "defects": [], "size": None, "ms": {"read": 0.1},
     "error": "b.png: truncated or corrupt image (it ends too early); copy it again from its source",
+    "record": "01939c3e-5d1c-7a88-b1d0-2c7e4f60a913",
 }  # fmt: skip
 
 _IMAGE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
@@ -74,14 +78,12 @@ _PARAMETERS = [
     _parameter("deadline_ms", _TIME, "from arrival to verdict; afterwards the answer is 504 and no verdict"),
     _parameter("Onspec-Deadline-Ms", _TIME, "the same as a header", "header"),
 ]
-_SCHEMA = "#/components/schemas/Inspection"
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "model": Inspection,
+        "model": Inspection | list[Inspection],
         "description": "The image was judged: OK, NG or REVIEW. For several images a list, where one may be ERROR.",
         "content": {
             "application/json": {
-                "schema": {"oneOf": [{"$ref": _SCHEMA}, {"type": "array", "items": {"$ref": _SCHEMA}}]},
                 "examples": {
                     "one image": {"value": EXAMPLE},
                     "several images": {"value": [EXAMPLE, _ERROR_EXAMPLE]},
@@ -138,15 +140,11 @@ def read_deadline(text: str | None) -> float | None:
     return _parsed("deadline_ms", text, _milliseconds)
 
 
-def router(recipes: Recipes, judging: Judging, max_bytes: int) -> APIRouter:
-    """The endpoint that judges, and the one that says what runs here."""
-    routes = APIRouter()
-    extra = {"requestBody": _BODY, "parameters": _PARAMETERS}
+def endpoint(recipes: Recipes, judging: Judging, max_bytes: int) -> Endpoint:
+    """What judges. It reads its query itself: FastAPI's own reading would take as long as judging a small image."""
 
-    # Reads its query itself: FastAPI's own reading would take as long as judging a small image.
-    @routes.post("/api/inspect", responses=_ANSWERS, openapi_extra=extra, summary="Judge an image, or several")
     async def inspect(request: Request) -> Response:
-        asked = Asked.of(request) if request.url.query or DEADLINE_HEADER in request.headers else _NOTHING
+        asked = Asked.of(request) if request.scope["query_string"] or DEADLINE_HEADER in request.headers else _NOTHING
         version = recipes.find(asked.recipe)
         judging.require_place(version)
         uploads = await read_uploads(request, max_bytes)
@@ -162,6 +160,15 @@ def router(recipes: Recipes, judging: Judging, max_bytes: int) -> APIRouter:
         part_ids: list[str | None] = [*asked.part_ids] or [None] * len(uploads)
         results = await judging.judge_many(version, list(uploads), part_ids, asked.deadline_ms)
         return _answer("[" + ",".join([await _text(result, asked.wanted) for result in results]) + "]")
+
+    return inspect
+
+
+def router(recipes: Recipes, inspect: Endpoint) -> APIRouter:
+    """The endpoint that judges, and the one that says what runs here."""
+    routes = APIRouter()
+    extra = {"requestBody": _BODY, "parameters": _PARAMETERS}
+    routes.post(PATH, responses=_ANSWERS, openapi_extra=extra, summary="Judge an image, or several")(inspect)
 
     @routes.get("/", summary="What runs here")
     async def index() -> dict[str, Any]:

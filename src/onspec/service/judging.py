@@ -3,10 +3,13 @@
 import asyncio
 import logging
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 from typing import Protocol
 
-from onspec.domain import ImageError, Inspection, OnspecError, Verdict
+from onspec.decision.inspectability import NAME as NOT_INSPECTABLE
+from onspec.domain import ImageError, Inspection, NotInspectableError, OnspecError, Verdict
 from onspec.runtime.inspector import Result
 from onspec.service.asking import request_id, trace_parent
 from onspec.service.events import Events
@@ -20,10 +23,19 @@ from onspec.service.versions import Version
 logger = logging.getLogger("onspec.service")
 
 
+class Kept(Protocol):
+    """A record that is safe."""
+
+    @property
+    def id(self) -> str:
+        """By which people ask for it."""
+        ...
+
+
 class Recorder(Protocol):
     """Keeps what is answered. It returns when the record is safe, and raises OnspecError when it cannot be."""
 
-    async def record(self, result: Result, data: bytes) -> object:
+    async def record(self, result: Result, data: bytes) -> Kept:
         """A result with the bytes that came in."""
         ...
 
@@ -47,6 +59,7 @@ class Judging:
         self._recorder = recorder
         self._tracing = tracing
         self._most_pixels = most_pixels
+        self.on_judged: Callable[[Inspection], None] = lambda _: None
         queue.on_batch = self.metrics.batch
 
     def require_place(self, version: Version) -> None:
@@ -99,7 +112,7 @@ class Judging:
             raise ProblemError(504, str(error)) from None
         judged = perf_counter()
         if self._recorder is not None:
-            await self._record(self._recorder, result, picture)
+            result = await self._record(self._recorder, result, picture)
         self._count(version, result, start, judged)
         _log(result.inspection, start)
         if self.events.wanted:
@@ -143,23 +156,29 @@ class Judging:
         recorded = () if self._recorder is None else (("record", (now - judged) * 1e3),)
         stages = (("queue", waited), *inspection.ms.items(), *recorded, ("total", (now - start) * 1e3))
         self.metrics.judged(version.name, inspection, stages)
+        if isinstance(result.cause, NotInspectableError) or any(f.rule == NOT_INSPECTABLE for f in inspection.fired):
+            self.metrics.not_inspectable(version.name)
+        self.on_judged(inspection)
         if inspection.verdict is Verdict.ERROR and not isinstance(result.cause, ImageError):
             self.metrics.engine_fault(version.name)
         if self._tracing is not None:
             told = {"traceparent": trace_parent.get(), "request_id": request_id.get()}
             self._tracing.judged(inspection, stages, {name: value for name, value in told.items() if value})
 
-    async def _record(self, recorder: Recorder, result: Result, picture: Picture) -> None:
+    async def _record(self, recorder: Recorder, result: Result, picture: Picture) -> Result:
+        """The result with the id of its record."""
         try:
-            await recorder.record(result, picture.original())
+            kept = await recorder.record(result, picture.original())
         except OnspecError as error:
             raise busy(f"the verdict could not be recorded, so none is given: {error}") from error
+        return replace(result, inspection=result.inspection.model_copy(update={"record": kept.id}))
 
 
 def require_judged(result: Result) -> Inspection:
     """The inspection of a result; an ERROR becomes ProblemError 422 if it is the image's fault, else 500."""
     if result.inspection.verdict is Verdict.ERROR:
-        raise ProblemError(422 if isinstance(result.cause, ImageError) else 500, str(result.inspection.error))
+        status = 422 if isinstance(result.cause, ImageError) else 500
+        raise ProblemError(status, str(result.inspection.error), record=result.inspection.record)
     return result.inspection
 
 
@@ -183,6 +202,7 @@ def _log(inspection: Inspection, start: float) -> None:
         "score": inspection.score,
         "recipe": inspection.recipe,
         "error": inspection.error,
+        "record": inspection.record,
         "defects": len(inspection.defects),
         "ms": {stage: round(ms, 2) for stage, ms in inspection.ms.items()},
         "ms_total": round((perf_counter() - start) * 1e3, 2),

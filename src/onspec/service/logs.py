@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 
 from onspec.service.asking import request_id
 
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+"""Made once: `json.dumps` makes one anew for each line."""
+
 
 class JsonLines(logging.Formatter):
     """`time` (UTC, ISO 8601), `level`, `event`, `request_id`, then the fields given as `extra={"fields": {...}}`."""
@@ -22,11 +25,13 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _encode(line)
 
 
 def log_to_stderr() -> None:
     """Send what the service and its web server log to stderr, and nowhere else."""
+    # No line tells them, and to find them out for each takes time (docs.python.org/3/howto/logging.html#optimization).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name in ("onspec", "uvicorn"):

@@ -1,14 +1,14 @@
 """What the service counts, for Prometheus. Every metric stands in `METRICS`; labels come from bounded sets only.
 
-With several workers each writes its figures to files that the supervisor keeps (`MULTIPROCESS`), and whichever worker
-is asked sums them up; the counts of a worker that died stay.
+One process keeps plain numbers, see `figures`. With several workers each writes them to files that the supervisor keeps
+(`MULTIPROCESS`), and whichever worker is asked sums them up; the counts of a worker that died stay.
 """
 
 import asyncio
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import prometheus_client
 from fastapi import APIRouter, Response
@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, mult
 
 from onspec import __version__
 from onspec.domain import Inspection, Verdict
+from onspec.service.figures import Family, Figure, Kind
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable of prometheus-client, which it reads when it is imported."""
@@ -31,7 +32,6 @@ MOST_VALUES = 200
 
 STAGES = ("queue", "read", "infer", "decide", "record", "total")
 
-Kind = Literal["counter", "gauge", "histogram"]
 Gathering = Literal["livesum", "livemin", "livemax", "mostrecent"]
 
 
@@ -63,23 +63,21 @@ METRICS: dict[str, Metric] = {
     "onspec_recipe_info": Metric(
         "gauge", "1 for the active version of a recipe", ("recipe", "version", "engine"), (), "livemax"
     ),
+    "onspec_not_inspectable_total": Metric("counter", "images that do not look like those of training", ("recipe",)),
+    "onspec_drift_psi": Metric(
+        "gauge", "population stability index of a window against training", ("recipe", "measure"), (), "mostrecent"
+    ),
+    "onspec_drift_alarm": Metric(
+        "gauge", "1 while a measure has drifted, 0 otherwise", ("recipe", "measure"), (), "mostrecent"
+    ),
     "onspec_records_pending": Metric("gauge", "verdicts not yet in the data base"),
+    "onspec_workers_replaced_total": Metric("counter", "workers that died, or were silent and killed", ("reason",)),
     "onspec_info": Metric("gauge", "1; the version of the service", ("version",), (), "livemax"),
 }
 
 _STAGE_NAMES = frozenset(STAGES)
-_OPTIONAL = frozenset({"onspec_records_pending"})
+_OPTIONAL = frozenset({"onspec_records_pending", "onspec_drift_psi", "onspec_drift_alarm"})
 """Registered only where something gives their values: a figure that nobody keeps must not read 0."""
-
-
-class _Child(Protocol):
-    def inc(self, amount: float = 1) -> None: ...
-
-    def dec(self, amount: float = 1) -> None: ...
-
-    def set(self, value: float) -> None: ...
-
-    def observe(self, amount: float) -> None: ...
 
 
 class Metrics:
@@ -89,7 +87,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._made = {name: _make(name, metric, self._registry) for name, metric in METRICS.items() if
                       name not in _OPTIONAL}  # fmt: skip
-        self._children: dict[tuple[str, ...], _Child] = {}
+        self._children: dict[tuple[str, ...], Figure] = {}
         self._values: dict[tuple[str, int], set[str]] = {}
         self._known: set[tuple[str, str, str]] = set()
         self.before_reading: list[Callable[[], None]] = []
@@ -121,6 +119,10 @@ class Metrics:
         """The engine, or we, failed at an image."""
         self._of("onspec_engine_faults_total", recipe).inc()
 
+    def not_inspectable(self, recipe: str) -> None:
+        """An image does not look like those of the training."""
+        self._of("onspec_not_inspectable_total", recipe).inc()
+
     def judged(self, recipe: str, inspection: Inspection, stages: Iterable[tuple[str, float]]) -> None:
         """An image has its verdict; `stages` are its times in ms."""
         self._of("onspec_verdicts_total", recipe, inspection.verdict.value).inc()
@@ -140,10 +142,11 @@ class Metrics:
         for key, passed in now.items():
             self._of("onspec_recipe_info", *key).set(1)
             self._of("onspec_golden_passed", key[0]).set(float(passed))
+            self._of("onspec_engine_faults_total", key[0])  # from 0, so that the first one is a rise
         self._known |= set(now)
 
     def give(self, name: str, value: float, *labels: str) -> None:
-        """Set a gauge whose value others keep: `onspec_records_pending`."""
+        """Set a gauge whose value others keep: `onspec_records_pending`, drift."""
         if name not in self._made:
             self._made[name] = _make(name, METRICS[name], self._registry)
         self._of(name, *labels).set(value)
@@ -158,14 +161,14 @@ class Metrics:
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return prometheus_client.generate_latest(registry)
 
-    def _of(self, *key: str) -> _Child:
+    def _of(self, *key: str) -> Figure:
         """The metric with its labels; looked up once."""
         child = self._children.get(key)
         if child is None:
             name, *labels = key
             bounded = [self._bounded(name, at, value) for at, value in enumerate(labels)]
             made = self._made[name]
-            child = made.labels(*bounded) if bounded else made
+            child = made.labels(*bounded) if bounded or isinstance(made, Family) else made
             if bounded == labels:
                 self._children[key] = child
         return child
@@ -179,6 +182,8 @@ class Metrics:
 
 
 def _make(name: str, metric: Metric, registry: CollectorRegistry):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    if MULTIPROCESS not in os.environ:
+        return Family(name, metric.says, metric.kind, metric.labels, metric.buckets, registry)
     if metric.kind == "counter":
         return Counter(name, metric.says, metric.labels, registry=registry)
     if metric.kind == "gauge":

@@ -6,10 +6,12 @@ uvicorn itself waits for ever for the end of a request's head, and keeps all tha
 import asyncio
 import logging
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from onspec.service.sending import Joining
 
 logger = logging.getLogger("onspec.service")
 
@@ -28,7 +30,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A TLS handshake was before."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Joining(transport)))
         self._head_since: float | None = monotonic()
         self._head_bytes = 0
         self._body_since: float | None = None

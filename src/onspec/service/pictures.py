@@ -7,6 +7,7 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
+from onspec.domain import ScoreMap
 from onspec.imaging.overlays import PREDICTION, outline_polygons, to_display
 from onspec.imaging.writing import encode_image
 from onspec.runtime.inspector import Result
@@ -65,8 +66,13 @@ def _overlay(result: Result, kind: PictureType) -> str | None:
 def _maps(result: Result, kind: PictureType) -> dict[str, str] | None:
     if result.prediction is None:
         return None
+    return {m.cls: _url(encode_map(m, kind), kind) for m in result.maps}
+
+
+def encode_map(score_map: ScoreMap, kind: PictureType = "png") -> bytes:
+    """16-bit PNG with 65535 = 1, or 8-bit JPEG."""
     depth, most = (np.uint16, 65535.0) if kind == "png" else (np.uint8, 255.0)
-    return {m.cls: _url(encode_image(np.rint(m.values * most).astype(depth), f".{kind}"), kind) for m in result.maps}
+    return encode_image(np.rint(score_map.values * most).astype(depth), f".{kind}")
 
 
 def _url(data: bytes, kind: PictureType) -> str:

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import compile_path
 
 from onspec.domain import OnspecError
 
@@ -20,20 +21,30 @@ class Problem(BaseModel):
     """The body of every answer that is not a success."""
 
     error: str = Field(description="What is wrong, in one sentence.", examples=["no recipe 'tile'; loaded: casting"])
+    record: str | None = Field(
+        None, description="id of the record of an image that could not be judged, if one is kept"
+    )
 
 
 class ProblemError(Exception):
-    """An answer other than success: its status, its sentence and the headers that go with it."""
+    """An answer other than success: its status, its sentence and the headers that go with it.
 
-    def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
+    `record` is the id of an ERROR that was recorded.
+    """
+
+    def __init__(
+        self, status: int, sentence: str, headers: Mapping[str, str] | None = None, *, record: str | None = None
+    ) -> None:
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
         self.headers = dict(headers or {})
+        self.record = record
 
     def response(self) -> JSONResponse:
         """As it goes out."""
-        return JSONResponse({"error": self.sentence}, self.status, self.headers)
+        body = {"error": self.sentence} if self.record is None else {"error": self.sentence, "record": self.record}
+        return JSONResponse(body, self.status, self.headers)
 
 
 def busy(sentence: str, retry_after_s: float = 1) -> ProblemError:
@@ -60,7 +71,17 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
     phrase = error.detail
     if phrase == HTTPStatus(error.status_code).phrase:
         phrase = f"{phrase}: {request.method} {request.url.path}; the API is described at /openapi.json"
-    return ProblemError(error.status_code, phrase, error.headers).response()
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _allowed(request) or headers.get("Allow", "")
+    return ProblemError(error.status_code, phrase, headers).response()
+
+
+def _allowed(request: Request) -> str:
+    """The methods of a path, as described. The router names only those of the first endpoint that it found for it."""
+    described: dict[str, dict[str, object]] = request.app.openapi()["paths"]
+    found = [methods for path, methods in described.items() if compile_path(path)[0].match(request.url.path)]
+    return ", ".join(sorted({method.upper() for methods in found for method in methods}))
 
 
 async def _on_invalid(_: Request, error: Exception) -> JSONResponse:

@@ -33,6 +33,7 @@ _INFER: dict[int | str, dict[str, Any]] = {
                     "model_name": "tile",
                     "model_version": "0" * 64,
                     "id": "42",
+                    "parameters": {"record": "01939c3e-5d1a-7c3f-9a52-6f0b1f8e2d41"},
                     "outputs": [
                         {"name": "verdict", "datatype": "BYTES", "shape": [1], "data": ["NG"]},
                         {"name": "score", "datatype": "FP32", "shape": [1], "data": [0.97]},
@@ -168,7 +169,8 @@ def router(recipes: Recipes, judging: Judging, max_bytes: int) -> APIRouter:
         require_judged(result)
 
         def answer() -> tuple[bytes, dict[str, str]]:
-            made = infer_body.answer(found.name, found.digest, asked, tensors.outputs_of(result, asked.outputs))
+            outputs = tensors.outputs_of(result, asked.outputs)
+            made = infer_body.answer(found.name, found.digest, asked, outputs, result.inspection.record)
             return infer_body.packed(*made, request.headers.get("accept-encoding"))
 
         body, headers = await asyncio.to_thread(answer)

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from onspec.domain import OnspecError, UsageError
 from onspec.runtime.inspector import Decoded, Inspector, Result
+from onspec.service.at_work import LEAST_S, AtWork
 
 logger = logging.getLogger("onspec.service")
 
@@ -24,6 +25,9 @@ WORTH_A_THREAD = 32_768
 
 _PROMPT_S = 0.001
 """Results of quicker images are handed over together: waking the event loop for each would cost more than judging."""
+
+_CLOSE_S = 10.0
+"""What the image in work may take when the service ends."""
 
 _PACE = 0.2
 """Weight of the newest image in the running mean of what an image takes."""
@@ -139,6 +143,7 @@ class JudgeQueue:
         self._large: deque[_Job] = deque()
         self._ahead, self._most_ahead = 0, 2 * decoders
         self._idle, self._closed = False, False
+        self.at_work = AtWork(self.policy.deadline_ms / 1e3)
         self.on_batch: Callable[[int], None] = lambda _: None
         self._clock = 0.0
         names = ["judge", *["decode"] * decoders]
@@ -171,6 +176,8 @@ class JudgeQueue:
 
     def require_place(self, inspector: Inspector) -> None:
         """A cheap look before a body is read; raises QueueFullError if an image would be refused now."""
+        if (fault := self.at_work.fault) is not None:
+            raise QueueFullError(fault, LEAST_S)
         lane = self._lanes.get(inspector)
         if lane is not None and lane.places >= self.policy.max_queue:
             raise self._full(lane)
@@ -186,19 +193,23 @@ class JudgeQueue:
         with self._lock:
             self._lanes.pop(inspector, None)
 
-    def close(self) -> None:
-        """Finish what was accepted, then end the threads."""
+    def close(self) -> bool:
+        """Finish what was accepted, then end the threads; whether they ended within 10 s."""
         with self._lock:
             self._closed = True
             self._arrival.notify_all()
             self._unread.notify_all()
+        end = monotonic() + _CLOSE_S
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, end - monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _accept(self, job: _Job, allowed_ms: float) -> None:
         with self._lock:
             if self._closed:
                 raise QueueFullError("the server is stopping; ask another one, or again when it is back", 1)
+            if (fault := self.at_work.fault) is not None:
+                raise QueueFullError(fault, LEAST_S)
             lane = self._lanes.setdefault(job.inspector, _Lane())
             if lane.places >= self.policy.max_queue:
                 raise self._full(lane)
@@ -239,13 +250,14 @@ class JudgeQueue:
         """In the event loop, when the time is over."""
         if job.future.done():
             return
-        job.over = True
         with self._lock:
+            job.over = True
             lane = self._lanes.get(job.inspector)
             waited = lane is not None and job in lane.waiting
             if lane is not None and waited:
                 lane.waiting.remove(job)
                 self._release(job)
+                self._unlist(job)
         doing = "it waited" if waited else "it was in work"
         job.future.set_exception(
             DeadlineError(f"the deadline of {allowed_ms:g} ms passed while {doing}; no verdict is given")
@@ -257,7 +269,9 @@ class JudgeQueue:
             done: list[_Delivery] = []
             for job in jobs:
                 start = perf_counter()
+                self.at_work.begin(job, start)
                 delivery = self._one(job)
+                self.at_work.end()
                 took = perf_counter() - start
                 self._account(job, took)
                 done.append(delivery)
@@ -298,6 +312,8 @@ class JudgeQueue:
     def _read(self, job: _Job) -> Decoded:
         with self._lock:
             mine, job.claimed = not job.claimed, True
+            if mine:
+                self._unlist(job)
         if mine:
             return job.decode()
         assert job.read is not None
@@ -320,6 +336,11 @@ class JudgeQueue:
             job.ahead, job.decoded = False, None
             self._ahead -= 1
             self._unread.notify()
+
+    def _unlist(self, job: _Job) -> None:
+        """Nobody is to read it ahead any more; its file is not held here while the reading threads are busy."""
+        if job.read is not None and job in self._large:
+            self._large.remove(job)
 
     def _read_ahead(self) -> None:
         """A decoding thread: never so far ahead that unpacked images fill the memory."""

@@ -87,6 +87,7 @@ class Recipes:
         self.spread: Spread = alone
         self.on_release: Callable[[Inspector], None] = lambda _: None
         self.on_change: Callable[[], None] = lambda: None
+        self.halted: Callable[[], str | None] = lambda: None
         for inspector in inspectors:
             self._versions[inspector.recipe.name, inspector.package.digest] = Version(inspector)
         given = list(self._versions)
@@ -156,11 +157,13 @@ class Recipes:
         return ProblemError(404, f"no recipe {name!r}; loaded: {', '.join(self._active) or 'none'}")
 
     def require_all_ready(self) -> None:
-        """Raises ProblemError 503 unless there is a recipe and every active version may judge."""
+        """Raises ProblemError 503 unless there is a recipe, every active version may judge, and the engine answers."""
         if not self._active:
             raise ProblemError(503, "no recipe is active; load one: POST /api/recipes?activate=true")
         for version in self._active.values():
             version.require_ready()
+        if (fault := self.halted()) is not None:
+            raise ProblemError(503, fault)
 
     # Checking
 

@@ -2,21 +2,27 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from fastapi import FastAPI
 
+from onspec.domain import RecordError
+from onspec.evaluation.drift import Seen
 from onspec.recipe.facts import facts_of
 from onspec.records.archive import Archive, Receipt, Safety, Where
 from onspec.records.images import KeepPolicy
+from onspec.records.query import Filter
 from onspec.records.record import RecipeFacts
 from onspec.runtime.inspector import Result
 from onspec.service import records_api
 from onspec.service.metrics import Metrics
+from onspec.service.pictures import encode_map
 from onspec.service.problems import ProblemError
 from onspec.service.recipes import Recipes
 
@@ -57,15 +63,22 @@ class Recording:
         """Returns when it is safe. Raises RecordError when it cannot be."""
         facts = self._facts_of(result.inspection.recipe)
         loop = asyncio.get_running_loop()
-        receipt = await loop.run_in_executor(self._pool, self.archive.record, result.inspection, data, facts)
+        receipt = await loop.run_in_executor(self._pool, self._write, result, data, facts)
         if receipt.where is not Where.DATABASE:
             self._tell_pending()
         return receipt
+
+    def _write(self, result: Result, data: bytes, facts: RecipeFacts | None) -> Receipt:
+        wanted = self.archive.keep.keeps_maps(result.inspection.verdict)
+        maps = {score_map.cls: encode_map(score_map) for score_map in result.maps} if wanted else {}
+        return self.archive.record(result.inspection, data, facts, maps=maps)
 
     def join(self, app: FastAPI) -> None:
         """Give `app` the endpoints of records, and end with it."""
         self._recipes, self._metrics = app.state.recipes, app.state.metrics
         app.state.metrics.before_reading.append(self._tell_pending)
+        if app.state.drift is not None:
+            app.state.drift.history = self.history
         app.include_router(records_api.router(self.archive))
         inner = app.router.lifespan_context
 
@@ -81,6 +94,12 @@ class Recording:
                 await asyncio.to_thread(self.close)
 
         app.router.lifespan_context = lifespan
+
+    def history(self, recipe: str, most: int) -> list[Seen]:
+        """Of what this station judged with a recipe the newest `most`, oldest first. Raises RecordError."""
+        wanted = Filter(recipe=recipe, station=self.archive.station)
+        entries = islice(self.archive.walk(wanted, newest_first=True), most)
+        return [Seen.of(one.record.inspection, one.record.time.timestamp()) for one in entries][::-1]
 
     def close(self) -> None:
         """Finish what is on its way."""
@@ -106,8 +125,12 @@ class Recording:
         while True:
             try:
                 pruned = await asyncio.to_thread(self.archive.prune)
+                fields = {"files": pruned.files, "bytes": pruned.bytes, "spared": pruned.spared}
                 if pruned.files:
-                    logger.info("images pruned", extra={"fields": {"files": pruned.files, "bytes": pruned.bytes}})
-            except OSError:  # the next turn is taken all the same
+                    logger.info("images pruned", extra={"fields": fields})
+                if pruned.bytes_left > (self.archive.keep.gigabytes or math.inf) * 1e9:
+                    left = {"bytes": pruned.bytes_left, "spared": pruned.spared}
+                    logger.warning("images of reviewed parts are over the limit", extra={"fields": left})
+            except (OSError, RecordError):  # the next turn is taken all the same
                 logger.exception("fault", extra={"fields": {"doing": "pruning kept images"}})
             await asyncio.sleep(_PRUNE_S)

@@ -21,7 +21,7 @@ from onspec.service.server import GRACE_S, serve
 from onspec.service.store import FolderStore
 from onspec.service.tokens import Tokens
 from onspec.service.versions import Version
-from onspec.service.workers import Link, Supervisor
+from onspec.service.workers import SILENT_S, Link, Supervisor
 
 if TYPE_CHECKING:
     from onspec.service.recording import Archiving, Recording
@@ -35,6 +35,7 @@ class Station:
         files: recipe files to begin with.
         folder: state of the recipes, kept over restarts and shared by workers; needed by more than one.
         workers: processes.
+        silent_s: a worker of several whose event loop or engine gave no sign of life for so long is replaced.
         archive: where every verdict is recorded before it is given; `None` records none.
     """
 
@@ -46,6 +47,7 @@ class Station:
     settings: Settings = Settings()  # noqa: RUF009 - frozen
     policy: BatchPolicy = BatchPolicy()  # noqa: RUF009 - frozen
     archive: "Archiving | None" = None
+    silent_s: float = SILENT_S
 
 
 def application(station: Station, link: Link | None = None) -> FastAPI:
@@ -111,7 +113,7 @@ def run_workers(station: Station, sock: socket.socket) -> None:
     with tempfile.TemporaryDirectory(prefix="onspec-metrics-") as folder:
         os.environ[MULTIPROCESS] = folder  # the workers, which start anew, find it there
         try:
-            Supervisor(station.workers, _work, station, sock, GRACE_S + 10).run()
+            Supervisor(station.workers, _work, station, sock, GRACE_S + 10, station.silent_s).run()
         finally:
             del os.environ[MULTIPROCESS]
 

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from onspec.records.record import Entry
 
 
-def write_reviewed(archive: "Archive", entries: "Iterable[Entry]", out: Path, layout: str) -> tuple[Conversion, int]:
+def write_reviewed(
+    archive: "Archive", entries: "Iterable[Entry]", out: Path, layout: str, *, link: bool = False
+) -> tuple[Conversion, int]:
     """Write the images and what was said of them; also, how many reviewed images are not here.
 
     Each image comes once, by the review that was made last of any record of it. Where that confirms the outlines, the
     recorded ones (filled) are the labels, of the review's class if it names one; of another defective part it is only
-    known that it is. In memory are reviewed parts, no others.
+    known that it is. In memory are reviewed parts, no others. With `link` images are hard links, where the disk allows
+    it: for a set that nobody changes.
 
     Raises:
         UsageError: no such layout to write, or `out` is not empty or cannot be written to.
@@ -47,7 +50,7 @@ def write_reviewed(archive: "Archive", entries: "Iterable[Entry]", out: Path, la
     dataset = Dataset(
         archive.images.folder, "records", tuple(sorted(samples, key=lambda s: s.name)), "the part ids of the records"
     )
-    return convert(dataset, out, layout), missing
+    return convert(dataset, out, layout, link=link), missing
 
 
 def _sample(archive: "Archive", entry: "Entry") -> Sample | None:

@@ -194,6 +194,9 @@ class _Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """An answer is there when it is as long as its head says."""
+        if not self._waits:  # nobody asked: the server hangs up
+            self._crowd.seen.broken += 1
+            return
         self._got = got = self._got + data if self._got else data
         end = got.find(b"\r\n\r\n") + 4
         if end < 4:

@@ -64,6 +64,7 @@ class Link:
         self._connection = connection
         self._outbox = Outbox(connection)
         self._restarted = restarted
+        self._closing = False
         self.heard: dict[str, Callable[[Any], None]] = {}
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,7 +76,12 @@ class Link:
         `alive` says whether the engine answers; the event loop shows that it does by asking.
         """
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._connection.fileno(), self._read, recipes, events)
+
+        def hear(kind: str, value: object) -> None:
+            loop.call_soon_threadsafe(self._hear, recipes, events, kind, value)
+
+        listening = threading.Thread(target=self._listen, args=[hear], name="supervisor's words", daemon=True)
+        listening.start()
         recipes.spread = self._spread
         events.others = self._tell_others
         beating = loop.create_task(self._beat(alive))
@@ -86,12 +92,15 @@ class Link:
             yield
         finally:
             beating.cancel()
-            loop.remove_reader(self._connection.fileno())
             await asyncio.to_thread(self._outbox.close)
+            self._closing = True
+            with socket.socket(fileno=os.dup(self._connection.fileno())) as pipe:
+                pipe.shutdown(socket.SHUT_RD)
+            await asyncio.to_thread(listening.join)
 
     def tell(self, kind: str, value: object) -> None:
         """All other workers, soon, whose `heard` says what they do with it; one of `RELAYED`."""
-        self._outbox.send(kind, value)
+        self._outbox.send(kind, value, needed=kind != SEEN)
 
     async def _beat(self, alive: Callable[[], bool]) -> None:
         while True:
@@ -113,13 +122,18 @@ class Link:
     def _tell_others(self, kind: str, value: object) -> None:
         self._outbox.send(kind, value, needed=kind != "event")
 
-    def _read(self, recipes: Recipes, events: Events) -> None:
-        try:
-            kind, value = self._connection.recv()
-        except (EOFError, OSError):  # the supervisor is gone; nobody would replace this worker or stop it
-            asyncio.get_running_loop().remove_reader(self._connection.fileno())
-            os.kill(os.getpid(), signal.SIGTERM)
-            return
+    def _listen(self, hear: Callable[[str, Any], object]) -> None:
+        """In a thread: what uvloop watches it makes non-blocking, and then no message may be larger than a buffer."""
+        while True:
+            try:
+                kind, value = self._connection.recv()
+            except (EOFError, OSError):
+                if not self._closing:  # the supervisor is gone; nobody would replace this worker or stop it
+                    os.kill(os.getpid(), signal.SIGTERM)
+                return
+            hear(kind, value)
+
+    def _hear(self, recipes: Recipes, events: Events, kind: str, value: Any) -> None:  # noqa: ANN401 - as `kind` says
         if kind == "sync":
             task = asyncio.get_running_loop().create_task(self._sync(recipes))
             self._tasks.add(task)

@@ -75,6 +75,15 @@ class TestEveryEngine:
         with pytest.raises(EngineError, match="cannot be loaded"):
             open_engine(name, model, threads=1)
 
+    def test_a_damaged_network_prints_nothing_between_verdicts(
+        self, name: str, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        sides: list[object] = [1, 1, 8, 8]
+        whole = model_with([("image", TensorProto.FLOAT, sides)], [("scores", TensorProto.FLOAT, sides)])
+        with pytest.raises(EngineError, match="cannot be loaded"):
+            open_engine(name, whole.replace(b"Identity", b"Ident\xa9ty"), threads=1)
+        assert capfd.readouterr().out == ""
+
     @pytest.mark.parametrize(
         ("inputs", "outputs", "says"),
         [

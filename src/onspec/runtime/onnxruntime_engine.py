@@ -48,8 +48,9 @@ def open_session(name: str, model: bytes, threads: int | None, providers: Sequen
     options.enable_mem_pattern = False  # it doubles the memory from the second input on and makes nothing quicker
     if threads is not None:
         options.intra_op_num_threads = threads
-    try:
-        session = ort.InferenceSession(model, options, providers=[(p, dict(o)) for p, o in providers])
+    try:  # falling back, it would print between the verdicts, and go on with another provider under this engine's name
+        named = [(p, dict(o)) for p, o in providers]
+        session = ort.InferenceSession(model, options, providers=named, enable_fallback=0)
     except Exception as error:  # its exceptions share no base class but Exception
         raise EngineError(f"the model cannot be loaded by ONNX Runtime {ort.__version__}: {_line(error)}") from error
     wanted, running = providers[0][0], session.get_providers()

@@ -109,7 +109,7 @@ class OpenVinoEngine:
             network.reshape({INPUT: list(shape)})
         try:
             request = self._core.compile_model(network, "CPU", self._settings).create_infer_request()
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             what = "the model cannot be loaded" if shape is None else f"an input of shape {shape} cannot be compiled"
             raise EngineError(f"{what} by OpenVINO: {_line(error)}") from error
         self._requests[shape] = request
@@ -121,7 +121,7 @@ def _read(model: bytes) -> "tuple[openvino.Core, openvino.Model]":
     core = ov.Core()
     try:
         network = core.read_model(model)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # a ValueError for names that are no UTF-8
         raise EngineError(f"the model cannot be loaded by OpenVINO {ov.__version__}: {_line(error)}") from error
     _check(network)
     return core, network

@@ -91,12 +91,14 @@ def create_app(
         RecipeError: a recipe without known results, or a store that is damaged.
     """
     given = settings or Settings()
+    max_bytes = int(given.max_body_mb * 1e6)
     recipes = Recipes(inspectors, check=check, store=store, opening=opening)
     queue = JudgeQueue(policy)
     stream = events.Events()
     counts = Metrics()
     tracing = None if given.otlp is None else tracing_to(given.otlp)
     judging = Judging(queue, stream, recorder, metrics=counts, tracing=tracing, most_pixels=given.max_megapixels * 1e6)
+    drifting = _drifting(given.drift, recipes, judging, link)
     recipes.on_release = queue.forget
     recipes.halted = lambda: queue.at_work.fault
     recipes.on_change = lambda: counts.recipes(_active(recipes))
@@ -112,7 +114,6 @@ def create_app(
             if given.grpc is not None:
                 from onspec.service.grpc_server import serving
 
-                max_bytes = int(given.max_body_mb * 1e6)
                 port = await stack.enter_async_context(
                     serving(given.grpc, recipes, judging, tokens, max_bytes, tls=given.tls, buckets=buckets)
                 )
@@ -121,6 +122,8 @@ def create_app(
             signing = [] if link is not None else [Watchdog().keep(lambda: queue.at_work.fault is None)]
             works = (_check(recipes, given.golden_every_s), watch(queue.at_work, counts), *signing)
             await stack.enter_async_context(_beside(*works))
+            if drifting is not None:
+                await stack.enter_async_context(drifting.running())
             yield
             stream.close()
         if await asyncio.to_thread(queue.close):  # an engine that does not answer cannot be closed either
@@ -140,13 +143,16 @@ def create_app(
         responses=_TOKEN_ANSWERS if tokens else None,
     )
     add_handlers(app)
-    max_bytes = int(given.max_body_mb * 1e6)
     inspect = inspecting.endpoint(recipes, judging, max_bytes)
-    app.include_router(inspecting.router(recipes, inspect))
-    app.include_router(protocol_v2.router(recipes, judging, max_bytes))
-    app.include_router(admin.router(recipes, int(given.max_recipe_mb * 1e6)))
-    app.include_router(events.router(stream))
-    app.include_router(metrics.router(counts))
+    for routes in (
+        inspecting.router(recipes, inspect),
+        protocol_v2.router(recipes, judging, max_bytes),
+        admin.router(recipes, int(given.max_recipe_mb * 1e6)),
+        events.router(stream),
+        metrics.router(counts),
+        *([] if drifting is None else [drift.router(drifting)]),
+    ):
+        app.include_router(routes)
     app.add_middleware(AuditGate, audit=audit, active=lambda: recipes.identities)
     direct = {("POST", inspecting.PATH): inspect}
     gate = TokenGate(tokens, buckets)
@@ -154,7 +160,7 @@ def create_app(
     app.state.recipes, app.state.events = recipes, stream
     app.state.grpc_port = None
     app.state.metrics = counts
-    app.state.drift = None if given.drift is None else drift.watch(app, given.drift, recipes, judging, link)
+    app.state.drift = drifting
     return app
 
 
@@ -162,6 +168,17 @@ _TOKEN_ANSWERS: dict[int | str, dict[str, object]] = {
     401: {"model": Problem, "description": "A token is needed."},
     403: {"model": Problem, "description": "The token's role may not do this."},
 }
+
+
+def _drifting(
+    policy: DriftPolicy | None, recipes: Recipes, judging: Judging, link: Link | None
+) -> drift.DriftWatch | None:
+    """What watches all that is judged for drift, if anything does."""
+    if policy is None:
+        return None
+    made = drift.DriftWatch(policy, recipes, judging.metrics, link)
+    judging.on_judged = made.see
+    return made
 
 
 def _active(recipes: Recipes) -> list[tuple[str, str, str, bool]]:

@@ -13,14 +13,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from pydantic import JsonValue
 
 from onspec.domain import Inspection
 from onspec.evaluation.drift import LEAST_IMAGES, Seen, Standard, WindowDrift, assess
 from onspec.recipe.schema import Recipe
 from onspec.service.drift_window import Alarm, DriftInfo, DriftPolicy, Watched
-from onspec.service.judging import Judging
 from onspec.service.metrics import Metrics
 from onspec.service.problems import ProblemError
 from onspec.service.recipes import Recipes
@@ -293,22 +292,6 @@ def _assessed(window: list[Seen], before: list[Seen], recipe: Recipe, standard: 
     """In a thread. Workers' parts come a second apart, so they are brought into their order first."""
     ordered = sorted(window, key=lambda seen: seen.time)
     return assess(ordered, recipe.reference, before, recipe.thresholds.lowest, standard)
-
-
-def watch(app: FastAPI, policy: DriftPolicy, recipes: Recipes, judging: Judging, ways: Ways | None) -> DriftWatch:
-    """Have `app` watch what it judges, from its start to its end, and tell of it."""
-    made = DriftWatch(policy, recipes, judging.metrics, ways)
-    judging.on_judged = made.see
-    app.include_router(router(made))
-    inner = app.router.lifespan_context
-
-    @asynccontextmanager
-    async def lifespan(of: FastAPI) -> AsyncIterator[None]:
-        async with inner(of), made.running():
-            yield
-
-    app.router.lifespan_context = lifespan
-    return made
 
 
 def router(watch: DriftWatch) -> APIRouter:

@@ -40,7 +40,7 @@ def test_the_user_says_which_level_is_the_class(cells: Path, marked: str | None,
 
 
 def test_another_word_is_refused() -> None:
-    with pytest.raises(UsageError, match="--marked takes bright or dark; got 'white'"):
+    with pytest.raises(UsageError, match="--marked takes bright, dark, numbers or codes; got 'white'"):
         marked_as("white")
 
 
@@ -56,6 +56,21 @@ def test_a_recipe_remembers_it(cells: Path, tmp_path: Path, onspec: Callable[...
     recipe.write_text(recipe.read_text().replace('"marked": "bright"', '"marked": "dark"'))
     onspec("evaluate", run, cells, "--out", tmp_path / "other")
     assert json.loads((tmp_path / "other" / "metrics.json").read_text())["pixel"] != by_marked["pixel"]
+
+
+def test_a_recipe_remembers_that_masks_number_objects(
+    cells: Path, tmp_path: Path, onspec: Callable[..., tuple[int, str, str]]
+) -> None:
+    """What is told by the look of a whole set shows no more on the few images of another."""
+    for n, file in enumerate(sorted((cells / "masks").iterdir())):
+        mask = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+        assert mask is not None
+        mask[: 24 * (n % 3)] = 0
+        _, numbers = cv2.connectedComponents(mask, connectivity=4)
+        cv2.imwrite(str(file), numbers.astype(np.uint16))
+    code, _, said = onspec("train", cells, "--out", tmp_path / "run", "--steps", "12")
+    assert code == 0, said
+    assert marked_in(open_package(tmp_path / "run")) == "numbers"
 
 
 def test_checking_and_converting_take_it(

@@ -12,8 +12,8 @@ MarkedOption = Annotated[
     str | None,
     typer.Option(
         "--marked",
-        help="bright or dark: how masks of one class draw what they mark; otherwise told by their look (what fills "
-        "most of nearly every border is taken for the background).",
+        help="How masks draw what they mark: bright or dark, an object a number (numbers), or a class a code (codes); "
+        "otherwise told by their look (what fills most of nearly every border is taken for the background).",
     ),
 ]
 
@@ -27,10 +27,10 @@ def marked_as(wanted: str | None) -> "Marked | None":
     from onspec.domain import UsageError
 
     match wanted:
-        case None | "bright" | "dark":
+        case None | "bright" | "dark" | "numbers" | "codes":
             return wanted
         case _:
-            raise UsageError(f"--marked takes bright or dark; got {wanted!r}")
+            raise UsageError(f"--marked takes bright, dark, numbers or codes; got {wanted!r}")
 
 
 def marked_in(package: "Package") -> "Marked | None":

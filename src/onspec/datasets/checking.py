@@ -134,7 +134,7 @@ def _survey(dataset: Dataset) -> dict[Path, MaskFacts]:
 def _labels(dataset: Dataset, masks: Mapping[Path, MaskFacts], marked: Sequence[SampleFacts]) -> LabelReport:
     kinds = Counter(type(a) for s in dataset.samples for a in s.annotations)
     files = {a.path for s in dataset.samples for a in s.annotations if isinstance(a, MaskFile)}
-    encodings = Counter(facts.encoding for facts in masks.values())
+    named = ("numbered objects" if dataset.numbered else facts.encoding for facts in masks.values())
     shares = [facts.share for facts in marked if facts.share is not None]
     return LabelReport(
         located=locating(dataset.samples),
@@ -143,7 +143,7 @@ def _labels(dataset: Dataset, masks: Mapping[Path, MaskFacts], marked: Sequence[
         boxes=kinds[Box],
         polygons=kinds[Polygon],
         runs=kinds[RunLengths],
-        encodings=dict(encodings.most_common()),
+        encodings=dict(Counter(named).most_common()),
         inverted=dataset.inverted,
         unlocated=sum(not is_located(s) for s in dataset.samples),
         defects=sum(sum(facts.defects.values()) for facts in marked),

@@ -6,7 +6,7 @@ from pathlib import Path
 from onspec.datasets.labels import classes_of
 from onspec.datasets.problem import Problem
 from onspec.datasets.tree import Marked
-from onspec.domain import DataError, Sample
+from onspec.domain import DataError, MaskFile, Sample
 from onspec.imaging.camera import AS_STORED, Camera
 
 
@@ -52,6 +52,11 @@ class Dataset:
     def defective(self) -> int:
         """How many images show a defective part."""
         return len(self.samples) - self.good
+
+    @property
+    def numbered(self) -> bool:
+        """Whether its masks number the objects in them."""
+        return any(isinstance(a, MaskFile) and a.numbered for sample in self.samples for a in sample.annotations)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -67,6 +67,7 @@ def _label(annotation: Annotation) -> str:
     """What the label says, the content of its file included; where its file stands is no matter."""
     if isinstance(annotation, MaskFile):
         code = "" if annotation.code is None else f" {annotation.code}"
+        code = " numbered" if annotation.numbered else code
         return f"{annotation.cls} {annotation.inverted}{code} {_digest(annotation.path)}"
     values = (repr(getattr(annotation, field.name)) for field in fields(annotation) if field.name != "cls")
     return " ".join([annotation.cls, *values])

@@ -19,7 +19,9 @@ _MINORITY = 0.25
 
 
 def mask_problems(dataset: Dataset, facts: Mapping[Path, MaskFacts]) -> Iterator[Problem]:
-    """Masks of another polarity or encoding than most of the set's."""
+    """Masks of another polarity or encoding than most of the set's; numbers of objects have neither."""
+    if dataset.numbered:
+        return
     owners = {a.path: s.name for s in dataset.samples for a in s.annotations if isinstance(a, MaskFile)}
     yield from _turned(dataset, facts, owners)
     yield from _otherwise_encoded(dataset, facts, owners)

@@ -19,9 +19,9 @@ from onspec.domain import (
     Sample,
     UnreadableImageError,
 )
-from onspec.imaging.instances import instances_of
+from onspec.imaging.instances import Labels, extents_of, instances_of
 from onspec.imaging.masks import Mask, decode_codes, decode_mask
-from onspec.imaging.reading import read_bytes
+from onspec.imaging.reading import Image, read_bytes
 from onspec.imaging.shapes import decode_runs, draw_box, draw_ellipse, draw_polygon
 
 Located = Literal["pixels", "boxes", "nowhere"]
@@ -109,7 +109,7 @@ def class_index(cls: str, classes: tuple[str, ...], name: str) -> int:
 
 def _drawn(annotation: Annotation, size: tuple[int, int], name: str) -> Mask:
     if isinstance(annotation, MaskFile):
-        return _read(annotation, size, name)
+        return (_read(annotation, size, name) > 0).astype(np.uint8)
     if isinstance(annotation, RunLengths):
         if annotation.size != size:
             raise _other_size(f"{name}: run lengths", annotation.size, name, size)
@@ -135,20 +135,31 @@ def _boxes(annotation: Annotation, size: tuple[int, int], name: str) -> list[tup
         if left >= right or top >= bottom:
             raise _outside(annotation, size, name)
         return [(left, top, right - left, bottom - top)]
-    stats = cv2.connectedComponentsWithStats(_drawn(annotation, size, name), connectivity=8)[2][1:, :4]
-    if isinstance(annotation, MaskFile):
-        return [(float(x), float(y), float(w), float(h)) for x, y, w, h in stats]
-    x, y = stats[:, 0].min(initial=size[0]), stats[:, 1].min(initial=size[1])  # one annotation is one defect
-    right, bottom = (stats[:, 0] + stats[:, 2]).max(initial=0), (stats[:, 1] + stats[:, 3]).max(initial=0)
-    return [(float(x), float(y), float(right - x), float(bottom - y))] if len(stats) else []
+    ends = extents_of(_objects(annotation, size, name))[1:].astype(float)
+    return [(left, top, right - left, bottom - top) for top, bottom, left, right in ends.tolist()]
 
 
-def _read(annotation: MaskFile, size: tuple[int, int], name: str) -> Mask:
+def _objects(annotation: Annotation, size: tuple[int, int], name: str) -> Labels:
+    """The defects of one annotation, int32 (H, W) of 0 and 1…n: of a label image those that it numbers, or else its
+    connected regions (8-neighbourhood); any other annotation is one."""
+    if not isinstance(annotation, MaskFile):
+        return _drawn(annotation, size, name).astype(np.int32)
+    values = _read(annotation, size, name)
+    if annotation.numbered:
+        numbers, places = np.unique(values, return_inverse=True)
+        return np.asarray(places.reshape(values.shape) + (numbers[0] > 0), np.int32)
+    return np.asarray(cv2.connectedComponents(values, connectivity=8, ltype=cv2.CV_32S)[1], np.int32)
+
+
+def _read(annotation: MaskFile, size: tuple[int, int], name: str) -> Image:
+    """The marked pixels, uint8 (H, W) of 0/1; the numbers themselves where objects are numbered."""
     try:
         data = read_bytes(annotation.path)
     except UnreadableImageError as error:
         raise LabelError(f"{name}: its label cannot be read: {error}") from error
-    if annotation.code is None:
+    if annotation.numbered:
+        mask = decode_codes(data, str(annotation.path))
+    elif annotation.code is None:
         mask = decode_mask(data, str(annotation.path), inverted=annotation.inverted)
     else:
         mask = (decode_codes(data, str(annotation.path)) == annotation.code).astype(np.uint8)
@@ -187,22 +198,22 @@ def load_instances(sample: Sample, size: tuple[int, int]) -> NDArray[np.int32]:
     """The sample's defects as int32 (H, W): 0 for good surface, then a number an object.
 
     An annotation is one object, the smaller on top where they overlap; but of a single label image each connected
-    region is one.
+    region is one, and where it numbers its objects, each number.
 
     Raises:
         LabelError: as `load_mask`.
     """
-    masks = [_drawn(annotation, size, sample.name) for annotation in sample.annotations]
     files = {a.path for a in sample.annotations if isinstance(a, MaskFile)}
-    if len(files) == 1 and all(isinstance(a, MaskFile) for a in sample.annotations):
-        return _connected(masks)
+    numbered = any(isinstance(a, MaskFile) and a.numbered for a in sample.annotations)
+    if numbered or (len(files) == 1 and all(isinstance(a, MaskFile) for a in sample.annotations)):
+        return _beside([_objects(annotation, size, sample.name) for annotation in sample.annotations])
+    masks = [_drawn(annotation, size, sample.name) for annotation in sample.annotations]
     return instances_of(masks) if masks else np.zeros((size[1], size[0]), np.int32)
 
 
-def _connected(masks: Sequence[Mask]) -> NDArray[np.int32]:
-    """The connected regions of masks that do not overlap, as those of the codes of one label image."""
-    objects = np.zeros(masks[0].shape, np.int32)
-    for mask in masks:
-        labels = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_32S)[1]
-        objects = np.where(labels > 0, labels + objects.max(), objects).astype(np.int32)
+def _beside(labels: Sequence[Labels]) -> Labels:
+    """Objects of several annotations, which do not overlap, as those of the codes of one label image."""
+    objects = np.zeros(labels[0].shape, np.int32)
+    for found in labels:
+        objects = np.where(found > 0, found + objects.max(), objects).astype(np.int32)
     return objects

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from onspec.datasets.numbered import objects_in
 from onspec.domain import ImageError, LabelError
 from onspec.imaging.masks import codes_in, decode_label, is_coloured, packed
 from onspec.imaging.reading import Image, read_bytes
@@ -34,6 +35,8 @@ class MaskFacts:
         codes: the class codes that occur but for 0, rising; `None` where the values are no codes.
         colours: the few colours of a colour picture but for black, as B + 256 G + 65536 R.
         mixed: the values, if they are codes and 255, so that the codes are cut off as gray edges are.
+        objects: how many objects its values number, see `numbered`; `highest` is the highest value. `None` where values
+            are no numbers of objects, or no numbers at all.
     """
 
     size: tuple[int, int]
@@ -43,6 +46,8 @@ class MaskFacts:
     codes: tuple[int, ...] | None = None
     colours: frozenset[int] = frozenset()
     mixed: tuple[int, ...] = ()
+    objects: int | None = None
+    highest: int | None = None
 
 
 def mask_facts(path: Path) -> MaskFacts:
@@ -67,6 +72,8 @@ def mask_facts(path: Path) -> MaskFacts:
         held,
         _colours(raw) if held is None and is_coloured(raw) else frozenset(),
         () if codes is None or is_coloured(raw) else _mixed(values),
+        None if codes is None else objects_in(codes),
+        None if codes is None else values[-1],
     )
 
 

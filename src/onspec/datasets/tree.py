@@ -27,8 +27,8 @@ _TRUTH_FIRST = {"ok": False, "good": False, "ng": True, "nok": True, "bad": True
 """What a name says that begins so, as `ok_front` and `def_front` do: whether it is defective."""
 
 
-Marked = Literal["bright", "dark"]
-"""How masks draw what they mark."""
+Marked = Literal["bright", "dark", "numbers", "codes"]
+"""How masks draw what they mark: bright, dark, each object with a number of its own, or each class with a code."""
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,15 @@ class MaskFile:
     """A label image of any encoding (see `imaging.masks`) that marks the pixels of one class.
 
     `inverted` says that the set draws its background bright, so that 0 is the class. `code` is the value that means
-    this class in a label image that holds several; without one, every marked pixel is of the class.
+    this class in a label image that holds several; without one, every marked pixel is of the class. `numbered` says
+    that each value but 0 is the number of one object of the class.
     """
 
     path: Path
     cls: str = DEFECT
     inverted: bool = False
     code: int | None = None
+    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,15 +262,16 @@ def objects_of(
     mask = wide[at].astype(np.uint8)
     if cores is not None:
         labels[at] = split_touching(mask, cores.values[at])
-        return labels, _extents(labels)
+        return labels, extents_of(labels)
     _, labels[at], stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_32S)
     x, y, w, h, _ = stats.T
     top, left = at[0].start + y, at[1].start + x
     return labels, np.stack([top, top + h, left, left + w], axis=1).astype(np.int32)
 
 
-def _extents(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Where each label lies, as `objects_of` says it; label 0 has a place there and no extent."""
+def extents_of(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Where each label lies, int32 (n, 4): its first row, the one after its last, and the same of its columns; label 0
+    has a place there and no extent. A label that does not occur has none either."""
     rows, columns = np.nonzero(labels)
     found = labels[rows, columns]
     ends = np.zeros((int(found.max(initial=0)) + 1, 4), np.int32)

@@ -25,7 +25,9 @@ class DataProvenance(BaseModel):
 
     name: str = Field(description="the data set folder's name")
     layout: str
-    marked: Literal["bright", "dark"] | None = Field(None, description="how the user said that masks draw the class")
+    marked: Literal["bright", "dark", "numbers", "codes"] | None = Field(
+        None, description="how masks draw the class, where it was said, or where they number objects"
+    )
     fingerprint: str = Field(description="sha256 over names, contents, labels and split")
     images: dict[str, int] = Field(description="images by split and truth, as `train_good`")
     parts: dict[str, int] = Field(description="parts by split")

@@ -271,7 +271,7 @@ def _recipe(
             data=DataProvenance(
                 name=dataset.root.name,
                 layout=dataset.layout,
-                marked=dataset.marked,
+                marked=dataset.marked or ("numbers" if dataset.numbered else None),
                 fingerprint=fingerprint(dataset, assignment),
                 images=dict(sorted(images.items())),
                 parts={str(k): v for k, v in sorted(parts.items())},

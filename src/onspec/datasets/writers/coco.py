@@ -1,7 +1,7 @@
 """COCO: `annotations/instances_SPLIT.json` + `images/SPLIT/`; images without a split are `default`, as CVAT has it.
 
 Boxes and polygons stay what they are. All other labels become compressed run lengths, which lose nothing; of a label
-image, each connected defect becomes an annotation of its own.
+image, each object that it numbers becomes an annotation of its own, or else each connected defect.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from onspec.datasets.writers.base import Entry, Job, Writer
-from onspec.datasets.writers.marks import mask_of, plain
+from onspec.datasets.writers.marks import mask_of, objects_of, plain
 from onspec.domain import Annotation, Box, Ellipse, MaskFile, Polygon, RunLengths
 from onspec.imaging.masks import Mask
 from onspec.imaging.outlines import pieces, placed
@@ -51,6 +51,8 @@ def _shapes(job: Job, entry: Entry, annotation: Annotation) -> list[dict[str, An
             return [{"bbox": bbox, "segmentation": [], "area": plain(width * height)}]
         case Polygon():
             return [_polygon(annotation)]
+        case MaskFile(numbered=True):
+            return [_runs(mask) for mask in objects_of(entry, annotation)]
         case MaskFile():
             cut = pieces(mask_of(entry, annotation))
             return [_runs(placed(piece, at, entry.size)) for piece, at in cut]

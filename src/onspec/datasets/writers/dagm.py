@@ -59,6 +59,8 @@ def _remark(job: Job) -> None:
             if not isinstance(annotation, MaskFile):
                 one, many = words(annotation)
                 remarks.add(f"{one} is drawn into the label image", f"{many} are drawn into label images")
+            elif annotation.numbered:
+                remarks.add("label image loses its objects' numbers", "label images lose their objects' numbers")
         if entry.sample.split is None:
             remarks.add("image has no split and stands in Train", "images have no split and stand in Train")
         if entry.sample.split is Split.VAL:

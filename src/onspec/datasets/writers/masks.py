@@ -1,17 +1,18 @@
 """Label images: `SPLIT/images/X.jpg` + `SPLIT/masks/X.png`, black where a part is good.
 
-One class is 255; several are 1, 2, 3 … with `classes.txt`. Where one class has a name, or a part is defective nobody
-knows where, folders say it: `SPLIT/images/CLASS/X.jpg` + `SPLIT/ground_truth/CLASS/X.png`, good parts in `good/`.
+One class is 255; several are 1, 2, 3 … with `classes.txt`; objects that were numbered stay so. Where one class has a
+name, or a part is defective nobody knows where, folders say it: `SPLIT/images/CLASS/X.jpg` +
+`SPLIT/ground_truth/CLASS/X.png`, good parts in `good/`.
 """
 
 import numpy as np
 
-from onspec.datasets.labels import load_mask
+from onspec.datasets.labels import load_instances, load_mask
 from onspec.datasets.writers.base import Entry, Job, Writer
 from onspec.datasets.writers.marks import words
 from onspec.datasets.writers.names import as_folder, class_of
 from onspec.domain import DEFECT, Box, MaskFile
-from onspec.imaging.masks import Mask
+from onspec.imaging.reading import Image
 from onspec.imaging.writing import encode_image
 
 _MOST_CLASSES = 31
@@ -73,8 +74,10 @@ def _folder(job: Job, entry: Entry) -> str:
     return folder or DEFECT
 
 
-def _mask(job: Job, entry: Entry, codes: dict[str, int]) -> Mask:
-    """Where defects of several classes overlap, the smaller lies on top."""
+def _mask(job: Job, entry: Entry, codes: dict[str, int]) -> Image:
+    """Numbers of objects stay what they are. Where defects of several classes overlap, the smaller lies on top."""
+    if not codes and any(isinstance(a, MaskFile) and a.numbered for a in entry.sample.annotations):
+        return load_instances(entry.sample, entry.size).astype(np.uint16)
     if not codes:
         return np.asarray(load_mask(entry.sample, entry.size)[0] * 255, np.uint8)
     planes = load_mask(entry.sample, entry.size, tuple(codes))

@@ -25,6 +25,7 @@ FACTS = Survey(
     coherence=0.1,
     fourfold=0.2,
     defect_areas=(400,) * 10,
+    defect_widths=(20.0,) * 10,
     located="pixels",
     unlocated=0,
     parts=100,
@@ -32,7 +33,8 @@ FACTS = Survey(
     touching=0.0,
 )
 GOOD_ONLY: dict[str, object] = {
-    "good": 100, "defective": 0, "defect_areas": (), "located": "nowhere", "class_parts": {},
+    "good": 100, "defective": 0, "defect_areas": (), "defect_widths": (), "located": "nowhere",
+    "class_parts": {},
 }  # fmt: skip
 TWO: dict[str, object] = {"class_parts": {"crack": 120, "hole": 80}}
 
@@ -60,6 +62,10 @@ def plan_of(wishes: Wishes = Wishes(), **change: object) -> Plan:  # noqa: B008 
         ({"widths": (512, 512)}, lambda p: (p.input.width.min, p.input.width.max) == (512, 512)),
         ({"median_side": 1700, "defect_areas": (40_000,) * 5}, lambda p: p.input.scale == 0.25),
         ({"median_side": 1700, "defect_areas": (100,) * 5}, lambda p: p.input.scale == 1.0),
+        (
+            {"median_side": 1700, "defect_areas": (40_000,) * 5, "defect_widths": (7.0,) * 5},
+            lambda p: p.input.scale == 0.5,  # a crack of 200 px length must not be thinned out to nothing
+        ),
         ({"median_side": 90}, lambda p: p.crop == 96),
         ({"touching": 0.2}, lambda p: p.separate),
         ({"touching": 0.01}, lambda p: not p.separate),
@@ -113,7 +119,7 @@ def test_wishes_are_granted(wishes: Wishes, change: dict[str, object], chosen: C
 @pytest.mark.parametrize("task", [Task.SEGMENT, Task.DETECT])
 def test_labels_that_say_too_little_are_refused_with_what_they_allow(task: Task) -> None:
     with pytest.raises(DataError, match=f"cannot teach to {task}; use --task classify"):
-        plan_of(Wishes(task), located="nowhere", defect_areas=(), unlocated=20)
+        plan_of(Wishes(task), located="nowhere", defect_areas=(), defect_widths=(), unlocated=20)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def test_it_reads_sizes_and_defects(grain_samples: list[Sample]) -> None:
     assert facts.coherence < 0.1
     assert len(facts.defect_areas) == 16
     assert facts.small_defect_side == pytest.approx(np.sqrt(np.pi * 14 * 9), rel=0.1)
+    assert facts.narrow_defect_width == pytest.approx(2 * 9, abs=1.5)
     assert facts.touching == 0
 
 

@@ -18,6 +18,9 @@ DECK = "deck"
 _LONGEST_WHOLE = 512
 """Longest side, working px, of images that are classified as a whole."""
 
+_LEAST_SIDE, _LEAST_WIDTH = 16, 3
+"""What nine of ten defects keep at working resolution, px: the side of a square of their area, and their width."""
+
 _STEP_PIXELS = 4 * 256 * 256
 """Pixels that a step looks at on a CPU."""
 
@@ -181,18 +184,22 @@ def _extent(sizes: tuple[int, int]) -> Extent:
 
 
 def _scale(facts: Survey, task: Task) -> tuple[float, str]:
-    """Halve large images while the small defects keep 16 px of side: a quarter of the cost each time."""
+    """Halve large images while the small defects keep 16 px of side, and thin ones 3 px of width: a quarter of the cost
+    each time."""
     scale = 1.0
     if task is Task.CLASSIFY:
         while facts.median_side * scale > _LONGEST_WHOLE:
             scale /= 2
         return scale, f"scale {scale:g}: images are classified as a whole, so that {_LONGEST_WHOLE} px are enough"
-    side = facts.small_defect_side
-    while side is not None and facts.median_side * scale > 800 and side * scale / 2 >= 16:
-        scale /= 2
-    if side is None:
+    side, width = facts.small_defect_side, facts.narrow_defect_width
+    if side is None or width is None:
         return scale, "full resolution: no defect is located"
-    return scale, f"scale {scale:g}: 90 % of the defects are larger than {side:.0f}×{side:.0f} px"
+    while facts.median_side * scale > 800 and side * scale / 2 >= _LEAST_SIDE and width * scale / 2 >= _LEAST_WIDTH:
+        scale /= 2
+    return (
+        scale,
+        f"scale {scale:g}: 90 % of the defects are larger than {side:.0f}×{side:.0f} px, and wider than {width:.0f} px",
+    )
 
 
 def _normalise(facts: Survey) -> tuple[Literal["range", "image"], str]:

@@ -22,8 +22,8 @@ _EDGE = 512
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What is kept of one image: size and light, its texture's direction, its defects' areas in px, and how many of
-    them touch another one."""
+    """What is kept of one image: size and light, its texture's direction, its defects' areas and widths in px, and how
+    many of them touch another one."""
 
     width: int
     height: int
@@ -33,6 +33,7 @@ class ImageFacts:
     deviation: float
     structure: tuple[complex, complex]
     defect_areas: tuple[int, ...]
+    defect_widths: tuple[float, ...]
     touching: int
 
 
@@ -43,7 +44,7 @@ class Survey:
     `located` says how most defects are labelled, `unlocated` counts defective images of which only that is known.
     `class_parts` counts defective parts by class; `touching` is the share of labelled defects that touch another one.
     `coherence` is 0 for a texture that all over the set has no direction and 1 for parallel lines, `fourfold` the same
-    for lines that cross at right angles.
+    for lines that cross at right angles. `defect_widths` says how wide each defect is at its widest place.
     """
 
     images: int
@@ -59,6 +60,7 @@ class Survey:
     coherence: float
     fourfold: float
     defect_areas: tuple[int, ...]
+    defect_widths: tuple[float, ...]
     located: Located
     unlocated: int
     parts: int
@@ -69,6 +71,11 @@ class Survey:
     def small_defect_side(self) -> float | None:
         """Side of a square of the area that 10 % of the defects stay below, px; `None` without located defects."""
         return float(np.sqrt(np.percentile(self.defect_areas, 10))) if self.defect_areas else None
+
+    @property
+    def narrow_defect_width(self) -> float | None:
+        """The width, px, that 10 % of the defects stay below; `None` without located defects."""
+        return float(np.percentile(self.defect_widths, 10)) if self.defect_widths else None
 
 
 def survey(samples: Sequence[Sample], camera: Camera = AS_STORED) -> Survey:
@@ -100,6 +107,7 @@ def survey(samples: Sequence[Sample], camera: Camera = AS_STORED) -> Survey:
         coherence=float(abs(np.mean([f.structure[0] for f in facts]))),
         fourfold=float(abs(np.mean([f.structure[1] for f in facts]))),
         defect_areas=areas,
+        defect_widths=tuple(width for f in facts for width in f.defect_widths),
         located=locating(samples),
         unlocated=sum(not is_located(s) for s in samples),
         parts=len({s.part for s in samples}),
@@ -124,12 +132,12 @@ def _facts(sample: Sample, camera: Camera) -> ImageFacts:
     plane = image if image.ndim == 2 else image[..., 1]
     mean, deviation = cv2.meanStdDev(plane)
     top = float(np.iinfo(image.dtype).max)
-    areas: tuple[int, ...] = ()
+    areas, widths = tuple[int, ...](), tuple[float, ...]()
     touching = 0
     if sample.annotations:
         objects = load_instances(sample, (width, height))
         counts = np.bincount(objects.ravel())[1:]
-        areas, touching = tuple(int(c) for c in counts if c), _touching(objects)
+        areas, widths, touching = tuple(int(c) for c in counts if c), _widths(objects), _touching(objects)
     return ImageFacts(
         width,
         height,
@@ -139,8 +147,17 @@ def _facts(sample: Sample, camera: Camera) -> ImageFacts:
         float(deviation[0, 0]) / top,
         _structure(plane),
         areas,
+        widths,
         touching,
     )
+
+
+def _widths(objects: NDArray[np.int32]) -> tuple[float, ...]:
+    """The diameter of the largest circle in each object, px, touching ones taken for one."""
+    depth = np.asarray(cv2.distanceTransform((objects > 0).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+    deepest = np.zeros(int(objects.max(initial=0)) + 1, np.float32)
+    np.maximum.at(deepest, objects, depth)
+    return tuple(float(2 * d - 1) for d in deepest[1:] if d)
 
 
 def _touching(objects: NDArray[np.int32]) -> int:

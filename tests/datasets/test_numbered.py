@@ -114,6 +114,21 @@ def test_any_numbering_counts(count: int, step: int, data: st.DataObject) -> Non
     assert objects_in(numbers[image]) == count
 
 
+def test_a_folder_an_image_and_a_file_an_object(build: Build) -> None:
+    """As the nuclei of the Data Science Bowl 2018 are published; file names say nothing."""
+    files: dict[str, Image | str | bytes] = {}
+    for n, count in (("a1", 3), ("b2", 5)):
+        files[f"{n}/images/{n}.png"] = np.zeros((64, 96), np.uint8)
+        for number in range(1, count + 1):
+            name = f"{n}/masks/{number * 7919:x}.png"
+            files[name] = np.asarray(255 * (numbered(count) == number), np.uint8)
+    dataset = load(build(files))
+    assert [int(load_instances(s, SIZE).max()) for s in dataset.samples] == [3, 5]
+    report = check(dataset)
+    assert report.labels.defects == 8
+    assert not {p.code for p in report.problems} & {"label-without-image", "label-ambiguous"}
+
+
 def test_said_beforehand(build: Build) -> None:
     """One or two objects an image could be two classes; the user knows."""
     files: dict[str, Image | str | bytes] = {f"images/{n}.png": np.zeros((64, 96), np.uint8) for n in "ab"}

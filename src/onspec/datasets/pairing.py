@@ -51,12 +51,14 @@ class Pairs:
 
 
 def pair(files: Iterable[PurePosixPath]) -> Pairs:
-    """Pair every label image with its image. A numbered label (`X_1`, `X_2`) is one of several instances of X."""
+    """Pair every label image with its image. A numbered label (`X_1`, `X_2`) is one of several instances of X, and so
+    is any in a folder beside that of a single image (`X/images/X.png`, `X/masks/…`, as nuclei are published)."""
     located = _locate(list(files))
     pairs = Pairs([f for f in located if not f.is_mask])
     by_key: defaultdict[Key, list[Located]] = defaultdict(list)
     for image in pairs.images:
         by_key[image.key].append(image)
+    alone = _alone(pairs.images)
     later: list[tuple[Located, Key]] = []
     for mask in (f for f in located if f.is_mask):
         exact = next((key for key in _exact_keys(mask) if key in by_key), None)
@@ -65,6 +67,8 @@ def pair(files: Iterable[PurePosixPath]) -> Pairs:
             _attach(pairs, mask, by_key[exact])
         elif numbered is not None:
             later.append((mask, numbered))
+        elif mask.path.parent.name.lower() in MASK_FOLDERS and mask.path.parent.parent in alone:
+            _attach(pairs, mask, [alone[mask.path.parent.parent]])
         else:
             pairs.orphans.append(mask.path)
     whole = set(pairs.masks)
@@ -74,6 +78,15 @@ def pair(files: Iterable[PurePosixPath]) -> Pairs:
         else:
             _attach(pairs, mask, by_key[key])
     return pairs
+
+
+def _alone(images: list[Located]) -> dict[PurePosixPath, Located]:
+    """Images that are the only one of the folder which has them in a folder `images`, by the former."""
+    by_folder: defaultdict[PurePosixPath, list[Located]] = defaultdict(list)
+    for image in images:
+        if image.kinds and image.path.parent.name.lower() in IMAGE_FOLDERS:
+            by_folder[image.path.parent.parent].append(image)
+    return {folder: found[0] for folder, found in by_folder.items() if len(found) == 1}
 
 
 def _attach(pairs: Pairs, mask: Located, images: list[Located]) -> None:

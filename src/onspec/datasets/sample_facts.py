@@ -120,8 +120,8 @@ def _beyond(annotation: Annotation, size: tuple[int, int]) -> float:
 
 
 def _marked(sample: Sample, size: tuple[int, int]) -> tuple[Mask, dict[str, int]]:
-    """All that is marked, uint8 (H, W), and how many defects of each class: a connected region of label images is
-    one, or what they number as one, and so is every other annotation.
+    """All that is marked, uint8 (H, W), and how many defects of each class: one for each object of its
+    label images (see `load_instances`) and for every other annotation.
     """
     planes: list[Mask] = []
     defects: Counter[str] = Counter()
@@ -130,8 +130,6 @@ def _marked(sample: Sample, size: tuple[int, int]) -> tuple[Mask, dict[str, int]
         shapes = tuple(a for a in sample.annotations if a.cls == cls and not isinstance(a, MaskFile))
         defects[cls] += len(shapes)
         planes += [load_mask(replace(sample, annotations=drawn), size)[0] for drawn in (files, shapes) if drawn]
-        if any(a.numbered for a in files):
+        if files:
             defects[cls] += int(load_instances(replace(sample, annotations=files), size).max())
-        elif files:
-            defects[cls] += cv2.connectedComponents(planes[-1 - bool(shapes)], connectivity=8)[0] - 1
     return merge(planes), dict(defects)

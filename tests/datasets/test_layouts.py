@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from onspec.datasets.converting import convert
+from onspec.datasets.folder_names import folder_truth
 from onspec.datasets.labels import is_located, load_mask
 from onspec.datasets.layouts import LAYOUTS, load
-from onspec.datasets.tree import folder_truth
 from onspec.datasets.writers import WRITERS
 from onspec.domain import LayoutError, Split, SplitError
 from onspec.imaging.reading import read_image

@@ -29,6 +29,9 @@ ARRANGEMENTS = {
     "instance-folders": ("images/{}.png", "masks/{}/1.png"),
     "lots": ("lot1/images/{}.png", "lot1/masks/{}.png"),
     "masks-of-lots": ("images/lot1/{}.png", "masks/lot1/{}.png"),
+    "split-in-the-name": ("train_img/{}.jpg", "train_lab/{}.png"),
+    "names-of-two-words": ("Train-Images/{}.png", "Train-Ground_Truth/{}.png"),
+    "dirs": ("img_dir/train/{}.jpg", "ann_dir/train/{}.png"),
 }
 
 
@@ -42,6 +45,16 @@ def test_arrangements(arrangement: str, build: Build, picture: Make, mask: Make)
     assert [s.name for s in dataset.samples] == [image.format(f"part{c}") for c in "abc"]
     assert [s.defective for s in dataset.samples] == [True, True, False]
     assert [int(load_mask(s, (40, 30)).sum()) for s in dataset.samples] == [48, 48, 0]
+    assert dataset.problems == ()
+
+
+def test_folders_of_two_words_say_the_split(build: Build, picture: Make, mask: Make) -> None:
+    files = {"train_img/1.png": picture(1), "test_img/1.png": picture(2)}
+    dataset = load(build(files | {"train_lab/1.png": mask(), "test_lab/1.png": mask(0)}))
+    assert [(s.name, s.split, s.defective) for s in dataset.samples] == [
+        ("test_img/1.png", Split.TEST, False),
+        ("train_img/1.png", Split.TRAIN, True),
+    ]
     assert dataset.problems == ()
 
 

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from onspec.datasets.tree import Tree, folder_truth
+from onspec.datasets.folder_names import folder_truth
+from onspec.datasets.tree import Tree
 from onspec.domain import LabelError
 from onspec.imaging.reading import is_image
 

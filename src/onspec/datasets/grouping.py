@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from onspec.datasets.pairing import meaningful
+from onspec.datasets.folder_names import meaningful
 from onspec.domain import DEFECT, Sample
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
-from onspec.datasets.pairing import IMAGE_FOLDERS
-from onspec.datasets.tree import split_of
+from onspec.datasets.folder_names import IMAGE_FOLDERS, split_of
 from onspec.domain import LabelError
 
 _ORIGIN = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.\-]*://|[A-Za-z]:(?=/))|^.*\?d=")

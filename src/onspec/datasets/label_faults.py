@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from onspec.datasets.dataset import Dataset
+from onspec.datasets.folder_names import folder_truth, meaningful
 from onspec.datasets.mask_facts import MaskFacts, looks_inverted
-from onspec.datasets.pairing import meaningful, pair
+from onspec.datasets.pairing import pair
 from onspec.datasets.problem import Problem, named, new_problem
-from onspec.datasets.tree import Tree, folder_truth, list_tree
+from onspec.datasets.tree import Tree, list_tree
 from onspec.domain import MaskFile
 
 _LABEL_FILES = {"yolo": ".txt", "voc": ".xml", "labelme": ".json"}

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from onspec.datasets import split_file
+from onspec.datasets.folder_names import MASK_FOLDERS
 from onspec.datasets.image_index import ImageIndex, tidy
-from onspec.datasets.pairing import MASK_FOLDERS
 from onspec.datasets.text_file import number_of, read_text
 from onspec.datasets.tree import Tree
 from onspec.domain import LabelError

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from onspec.datasets.pairing import meaningful
+from onspec.datasets.folder_names import folder_truth, meaningful
 from onspec.datasets.parts import by_pattern
 from onspec.datasets.table_column import columns_of, read_column
-from onspec.datasets.tree import Tree, folder_truth
+from onspec.datasets.tree import Tree
 from onspec.domain import DataError, Sample, UsageError
 
 

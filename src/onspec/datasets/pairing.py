@@ -10,14 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from onspec.datasets.tree import SPLIT_FOLDERS, split_of
+from onspec.datasets.folder_names import holds_images, holds_masks, meaningful, split_of
 from onspec.domain import Split
 
-IMAGE_FOLDERS = {"image", "images", "img", "imgs", "input", "inputs", "original", "originals", "photo", "photos"}
-MASK_FOLDERS = {
-    *("mask", "masks", "label", "labels", "gt", "ground_truth", "groundtruth", "ground-truth", "ground truth"),
-    *("annotation", "annotations", "segmentation", "segmentations"),
-}
 _LOSSY = {".jpg", ".jpeg"}
 _SUFFIX = re.compile(r"[_\-. ]+(masks?|labels?|gt|ground[_\- ]?truth|annotations?|seg|segmentation)$")
 _NUMBER = re.compile(r"[_\-. ]+\d+$")
@@ -67,7 +62,7 @@ def pair(files: Iterable[PurePosixPath]) -> Pairs:
             _attach(pairs, mask, by_key[exact])
         elif numbered is not None:
             later.append((mask, numbered))
-        elif mask.path.parent.name.lower() in MASK_FOLDERS and mask.path.parent.parent in alone:
+        elif holds_masks(mask.path.parent.name) and mask.path.parent.parent in alone:
             _attach(pairs, mask, [alone[mask.path.parent.parent]])
         else:
             pairs.orphans.append(mask.path)
@@ -84,7 +79,7 @@ def _alone(images: list[Located]) -> dict[PurePosixPath, Located]:
     """Images that are the only one of the folder which has them in a folder `images`, by the former."""
     by_folder: defaultdict[PurePosixPath, list[Located]] = defaultdict(list)
     for image in images:
-        if image.kinds and image.path.parent.name.lower() in IMAGE_FOLDERS:
+        if image.kinds and holds_images(image.path.parent.name):
             by_folder[image.path.parent.parent].append(image)
     return {folder: found[0] for folder, found in by_folder.items() if len(found) == 1}
 
@@ -135,7 +130,7 @@ def _located(
 ) -> Located:
     folders = path.parts[:-1]
     stem = path.stem.lower()
-    in_mask_folder = any(f.lower() in MASK_FOLDERS for f in folders)
+    in_mask_folder = any(map(holds_masks, folders))
     bare = _SUFFIX.sub("", stem)
     suffixed = bare != stem and (bare in stems[path.parent] or _NUMBER.sub("", bare) in stems[path.parent])
     numbered = _SUFFIX.sub("", _NUMBER.sub("", stem))
@@ -147,9 +142,3 @@ def _located(
         split_of(folders),
         in_mask_folder or suffixed or beside,
     )
-
-
-def meaningful(folders: tuple[str, ...]) -> tuple[str, ...]:
-    """The folders that name a class, a lot or a part, without those that say what their files are for."""
-    idle = IMAGE_FOLDERS | MASK_FOLDERS | SPLIT_FOLDERS.keys()
-    return tuple(folder for folder in folders if folder.lower() not in idle)

@@ -6,12 +6,13 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from onspec.datasets.class_names import names_file, read_names
+from onspec.datasets.folder_names import folder_truth, says_only_truth
 from onspec.datasets.image_index import ImageIndex, tidy
 from onspec.datasets.label_table import Row, has_box
 from onspec.datasets.mask_set import MaskSet, survey
 from onspec.datasets.problem import Problem
 from onspec.datasets.text_file import number_of
-from onspec.datasets.tree import Tree, folder_truth, says_only_truth
+from onspec.datasets.tree import Tree
 from onspec.domain import DEFECT, Annotation, Box, RunLengths
 from onspec.imaging.header import sizes_of
 

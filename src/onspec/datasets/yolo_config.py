@@ -9,10 +9,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from onspec.datasets.draft import Draft, Drafts
+from onspec.datasets.folder_names import SPLIT_FOLDERS, split_of
 from onspec.datasets.image_index import ImageIndex, tidy
 from onspec.datasets.problem import Problem
 from onspec.datasets.text_file import lines_of, read_text
-from onspec.datasets.tree import SPLIT_FOLDERS, Tree, split_of
+from onspec.datasets.tree import Tree
 from onspec.domain import LabelError, Sample, Split
 
 _NAMES = ("classes.txt", "obj.names", "classes.names", "predefined_classes.txt")

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from onspec.datasets.draft import Drafts, new_drafts, no_area, not_listed, size_problems
+from onspec.datasets.folder_names import SPLIT_FOLDERS, split_of
 from onspec.datasets.image_index import ImageIndex, index_images, tidy
 from onspec.datasets.json_file import Node, ends_of, read_json
 from onspec.datasets.layouts.base import Layout, Reading
 from onspec.datasets.problem import Problem
-from onspec.datasets.tree import SPLIT_FOLDERS, Tree, split_of
+from onspec.datasets.tree import Tree
 from onspec.domain import Annotation, Box, LayoutError, Polygon, RunLengths, Split
 from onspec.imaging.run_strings import decode_string
 

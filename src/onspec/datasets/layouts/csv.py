@@ -19,13 +19,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from onspec.datasets.draft import not_listed
+from onspec.datasets.folder_names import SPLIT_FOLDERS, holds_masks, split_of
 from onspec.datasets.image_index import ImageIndex, index_images
 from onspec.datasets.label_table import SUFFIXES, Row, Table, tables_in
 from onspec.datasets.layouts.base import Layout, Reading
-from onspec.datasets.pairing import MASK_FOLDERS, pair
+from onspec.datasets.pairing import pair
 from onspec.datasets.problem import Problem
 from onspec.datasets.row_labels import read_labels
-from onspec.datasets.tree import SPLIT_FOLDERS, Tree, split_of
+from onspec.datasets.tree import Tree
 from onspec.domain import LayoutError, Sample, Split
 
 Rows = Mapping[PurePosixPath, Sequence[Row]]
@@ -153,7 +154,7 @@ def _beside(rows: Rows, idle: Sequence[PurePosixPath]) -> list[PurePosixPath]:
 
 
 def _in_mask_folder(path: PurePosixPath) -> bool:
-    return any(folder.lower() in MASK_FOLDERS for folder in path.parts[:-1])
+    return any(map(holds_masks, path.parts[:-1]))
 
 
 def _missing(row: Row) -> Problem:

@@ -11,9 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from onspec.datasets.folder_names import SPLIT_FOLDERS
 from onspec.datasets.layouts.base import Layout, Reading
 from onspec.datasets.problem import Problem
-from onspec.datasets.tree import SPLIT_FOLDERS, Tree
+from onspec.datasets.tree import Tree
 from onspec.domain import Ellipse, LabelError, MaskFile, Sample
 
 

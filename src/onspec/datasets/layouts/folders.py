@@ -14,10 +14,11 @@ import re
 from collections import Counter, defaultdict
 from pathlib import PurePosixPath
 
+from onspec.datasets.folder_names import folder_truth, meaningful, says_only_truth, split_of
 from onspec.datasets.layouts.base import Layout, Reading
-from onspec.datasets.pairing import meaningful, pair
+from onspec.datasets.pairing import pair
 from onspec.datasets.problem import Problem
-from onspec.datasets.tree import Tree, folder_truth, says_only_truth, split_of
+from onspec.datasets.tree import Tree
 from onspec.domain import DEFECT, LayoutError, Sample
 
 _COUNTED = re.compile(

@@ -9,11 +9,11 @@ import re
 from pathlib import PurePosixPath
 
 from onspec.datasets.draft import without_image
+from onspec.datasets.folder_names import meaningful, split_of
 from onspec.datasets.layouts.base import Layout, Reading
 from onspec.datasets.mask_set import survey
-from onspec.datasets.pairing import meaningful
 from onspec.datasets.problem import Problem
-from onspec.datasets.tree import Tree, split_of
+from onspec.datasets.tree import Tree
 from onspec.domain import DEFECT, LayoutError, Sample
 
 _SURFACE = re.compile(r"part\d+", re.IGNORECASE)

@@ -15,11 +15,12 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from onspec.datasets.draft import Draft, Drafts, new_drafts, no_area, size_problems
+from onspec.datasets.folder_names import folder_truth, split_of
 from onspec.datasets.image_index import ImageIndex, index_images, tidy
 from onspec.datasets.json_file import Node, ends_of, read_json
 from onspec.datasets.layouts.base import Layout, Reading
 from onspec.datasets.problem import Problem
-from onspec.datasets.tree import Tree, folder_truth, split_of
+from onspec.datasets.tree import Tree
 from onspec.domain import DEFECT, Annotation, Box, Ellipse, LabelError, Polygon, RunLengths
 from onspec.imaging.header import Size
 from onspec.imaging.masks import decode_mask

@@ -12,11 +12,12 @@ Masks of codes 0, 1, 2 … tell the classes of defects, else the folders do.
 from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
 
+from onspec.datasets.folder_names import folder_truth
 from onspec.datasets.layouts.base import Layout, Reading
 from onspec.datasets.mask_set import MaskSet, survey
 from onspec.datasets.pairing import Located, Pairs, pair
 from onspec.datasets.problem import Problem
-from onspec.datasets.tree import Tree, folder_truth
+from onspec.datasets.tree import Tree
 from onspec.domain import DEFECT, LayoutError, Sample
 
 

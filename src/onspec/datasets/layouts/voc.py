@@ -18,12 +18,13 @@ from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
 from onspec.datasets.draft import Drafts, new_drafts, no_area, not_listed, size_problems
+from onspec.datasets.folder_names import split_of
 from onspec.datasets.image_index import ImageIndex, index_images, tidy
 from onspec.datasets.json_file import ends_of
 from onspec.datasets.layouts.base import Layout, Reading
 from onspec.datasets.problem import Problem
 from onspec.datasets.text_file import lines_of
-from onspec.datasets.tree import Tree, split_of
+from onspec.datasets.tree import Tree
 from onspec.datasets.voc_masks import read_masks
 from onspec.datasets.xml_file import read_xml
 from onspec.domain import Box, LabelError, Split

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from onspec.datasets.draft import Drafts, new_drafts, no_area, without_image
+from onspec.datasets.folder_names import IMAGE_FOLDERS
 from onspec.datasets.image_index import index_images
 from onspec.datasets.layouts.base import Layout, Reading
-from onspec.datasets.pairing import IMAGE_FOLDERS
 from onspec.datasets.problem import Problem
 from onspec.datasets.text_file import lines_of
 from onspec.datasets.tree import Tree

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from onspec.datasets.class_names import BACKGROUND
-from onspec.datasets.pairing import meaningful
-from onspec.datasets.tree import folder_truth
+from onspec.datasets.folder_names import folder_truth, meaningful
 from onspec.domain import DEFECT, Sample
 
 _RESERVED = re.compile(r"(predefined_)?classes|labels|labelmap|train|val|valid|test|trainval|default", re.IGNORECASE)

@@ -1,10 +1,9 @@
 """Make the weights that training starts from anew.
 
-    python -m benchmarks.starting_weights OUT.npz [--surfaces 3000] [--budget 60m] [--go-on] [--sheet SHEET.png]
+    python -m benchmarks.starting_weights OUT.npz [--surfaces 3000] [--budget 60m] [--sheet SHEET.png]
 
 Paints surfaces, trains the default network on them as `onspec train --good-only` does, every defect being synthetic,
-and writes its weights. They are the file `src/onspec/training/weights/surfaces.npz` of the package. `--go-on` starts
-from those instead of from chance: the present ones are of a second round.
+and writes its weights. They are the file `src/onspec/training/weights/surfaces.npz` of the package.
 """
 
 import argparse
@@ -29,7 +28,6 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--surfaces", type=int, default=3000)
     parser.add_argument("--budget", default="60m")
-    parser.add_argument("--go-on", action="store_true", help="from the weights of the package")
     parser.add_argument("--keep", type=Path, help="folder for the surfaces and the run; otherwise they are deleted")
     parser.add_argument("--sheet", type=Path, help="a picture of some surfaces")
     given = parser.parse_args()
@@ -41,7 +39,7 @@ def main() -> None:
             shown = [surface(np.random.default_rng([1, i])) for i in range(rows * columns)]
             cv2.imwrite(str(given.sheet), np.vstack([np.hstack(shown[i::rows]) for i in range(rows)]))
         plan = folder / "plan.yaml"
-        plan.write_text(_PLAN.format(start="surfaces" if given.go_on else "chance"))
+        plan.write_text(_PLAN)
         arguments = ["train", folder / "data", "--out", folder / "run", "--good-only", "--budget", given.budget]
         files = ["--plan", plan, "--split-file", folder / "split.csv"]
         subprocess.run([sys.executable, "-m", "onspec.cli", *map(str, [*arguments, *files])], check=True)
@@ -49,8 +47,8 @@ def main() -> None:
 
 
 _PLAN = """\
-start: {start}
-input: {{width: {{min: 32, max: 100000}}, height: {{min: 32, max: 100000}}, channels: 1, normalise: image, stride: 32}}
+start: chance
+input: {width: {min: 32, max: 100000}, height: {min: 32, max: 100000}, channels: 1, normalise: image, stride: 32}
 synthetic_share: 1.0
 """
 """What `onspec train` plans for the surfaces, but for the start: their brightness differs, so each is standardised."""

@@ -34,7 +34,7 @@ def noise(rng: Generator) -> Field:
     along, across = fx * np.cos(angle) + fy * np.sin(angle), fy * np.cos(angle) - fx * np.sin(angle)
     f = np.hypot(along, across * stretch) + 1e-3
     if rng.random() < 0.4:
-        centre = between(rng, 0.02, rng.choice([0.25, 0.4]))
+        centre = between(rng, 0.02, 0.25)
         power = np.exp(-(((f - centre) / (centre * rng.uniform(0.1, 0.5))) ** 2) / 2)
     else:
         power = f ** -rng.uniform(0, 2.2) * np.exp(-((f / between(rng, 0.05, 0.6)) ** 2))
@@ -78,22 +78,12 @@ def strokes(rng: Generator) -> Field:
     """Many short lines, parallel or not: fibres, grit, marks of a tool."""
     field = np.zeros((SIDE, SIDE), np.float32)
     length, course, spread = between(rng, 1, 20), rng.uniform(0, np.pi), rng.choice([0.1, 3.2])
-    for _ in range(int(between(rng, 80, rng.choice([2000, 8000])))):
+    for _ in range(int(between(rng, 80, 2000))):
         angle, centre = course + rng.normal(0, spread), rng.uniform(0, SIDE, 2)
         reach = np.array([np.cos(angle), np.sin(angle)]) * length
         first, last = ([int(v) for v in (centre + side * reach) * 16] for side in (-1, 1))
         cv2.line(field, first, last, float(rng.normal()), int(rng.integers(1, 4)), cv2.LINE_AA, 4)
     return unit(cv2.GaussianBlur(field, (0, 0), rng.uniform(0.5, 1.5)) + rng.uniform(0.05, 0.6) * noise(rng))
-
-
-def grit(rng: Generator) -> Field:
-    """Small dots close together, dark, bright or both: sand, sinter, speckled paint, or a sensor's noise alone."""
-    field = np.zeros((SIDE, SIDE), np.float32)
-    count = int(SIDE * SIDE * between(rng, 0.003, 1))
-    tone = rng.standard_normal(count) if rng.random() < 0.5 else np.abs(rng.standard_normal(count))
-    np.add.at(field, (rng.integers(SIDE, size=count), rng.integers(SIDE, size=count)), tone)
-    field = unit(np.asarray(cv2.GaussianBlur(field, (0, 0), between(rng, 0.4, 2.5)), np.float32))
-    return unit(np.tanh(rng.uniform(0.3, 2) * field) + rng.uniform(0, 0.4) * noise(rng))
 
 
 def printed(rng: Generator) -> Field:
@@ -120,5 +110,5 @@ def _point(at: NDArray[np.integer]) -> tuple[int, int]:
     return int(at[0]), int(at[1])
 
 
-GROUNDS: tuple[Ground, ...] = (noise, noise, lattice, grains, strokes, grit, printed)
+GROUNDS: tuple[Ground, ...] = (noise, noise, lattice, grains, strokes, printed)
 """Each as often as it stands here."""

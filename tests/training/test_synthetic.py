@@ -207,7 +207,7 @@ def test_a_shape_has_about_the_area_that_is_asked_for(name: str, seed: int, side
     assert outline.thickness >= 1
     area = float(cover.sum())
     if name in {"crack", "scratch"}:
-        assert max(cover.shape) <= 256 + 60
+        assert max(cover.shape) <= 1.5 * 256 + 30  # a branch may leave from the end, half as long as the line
         assert area < 12 * 256 * 6
     else:
         assert 0.2 * side**2 <= area <= 3 * side**2 + 12

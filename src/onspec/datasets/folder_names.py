@@ -79,7 +79,7 @@ def _roles(folder: str) -> frozenset[str]:
     if name in IMAGE_FOLDERS | MASK_FOLDERS | SPLIT_FOLDERS.keys():
         return frozenset({name})
     words = re.split(r"[_\-. ]+", re.sub(r"ground[_\-. ]?truth", "groundtruth", name))
-    return frozenset(words) if len(words) > 1 and _ROLES.issuperset(words) and words != ["dir"] else frozenset()
+    return frozenset(words) if len(words) > 1 and _ROLES.issuperset(words) else frozenset()
 
 
 def _words(folder: str) -> list[str]:

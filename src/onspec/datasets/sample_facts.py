@@ -129,7 +129,10 @@ def _marked(sample: Sample, size: tuple[int, int]) -> tuple[Mask, dict[str, int]
         files = tuple(a for a in sample.annotations if a.cls == cls and isinstance(a, MaskFile))
         shapes = tuple(a for a in sample.annotations if a.cls == cls and not isinstance(a, MaskFile))
         defects[cls] += len(shapes)
-        planes += [load_mask(replace(sample, annotations=drawn), size)[0] for drawn in (files, shapes) if drawn]
         if files:
-            defects[cls] += int(load_instances(replace(sample, annotations=files), size).max())
+            objects = load_instances(replace(sample, annotations=files), size)
+            planes.append((objects > 0).astype(np.uint8))
+            defects[cls] += int(objects.max())
+        if shapes:
+            planes.append(load_mask(replace(sample, annotations=shapes), size)[0])
     return merge(planes), dict(defects)

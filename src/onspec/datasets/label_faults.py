@@ -11,6 +11,7 @@ from onspec.datasets.pairing import pair
 from onspec.datasets.problem import Problem, named, new_problem
 from onspec.datasets.tree import Tree, list_tree
 from onspec.domain import MaskFile
+from onspec.imaging.masks import HIGHEST_CODE
 
 _LABEL_FILES = {"yolo": ".txt", "voc": ".xml", "labelme": ".json"}
 """Layouts where an image without a label file is good, and what such files end in."""
@@ -97,7 +98,7 @@ def _family(encoding: str) -> str:
     """Encodings that one tool writes: a mask of gray edges may happen to have none."""
     if encoding.startswith("palette") or encoding in ("colour", "RGBA"):
         return encoding.split(maxsplit=1)[0]
-    code = encoding.startswith("codes") or (encoding.startswith("0/") and int(encoding[2:]) < 32)
+    code = encoding.startswith("codes") or (encoding.startswith("0/") and int(encoding[2:]) <= HIGHEST_CODE)
     return "codes" if code else "gray"
 
 

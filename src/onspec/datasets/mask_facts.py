@@ -10,14 +10,11 @@ import numpy as np
 
 from onspec.datasets.numbered import objects_in
 from onspec.domain import ImageError, LabelError
-from onspec.imaging.masks import codes_in, decode_label, is_coloured, packed
+from onspec.imaging.masks import HIGHEST_CODE, codes_in, decode_label, is_coloured, packed
 from onspec.imaging.reading import Image, read_bytes
 
 _INVERTED_FROM = 3
 """Fewer masks than this do not show how a set draws its background."""
-
-_CODES_BELOW = 32
-"""Values under this are class codes, as in `imaging.masks`: no gray edge ends there."""
 
 _MOST_COLOURS = 8
 """A label picture with more colours than this has blended edges; fewer may stand for a class each."""
@@ -63,7 +60,7 @@ def mask_facts(path: Path) -> MaskFacts:
     codes = codes_in(data, raw)
     picture = is_coloured(raw) and codes is None
     values = [] if picture else _values(raw if raw.ndim == 2 else raw[..., 0]) if codes is None else _values(codes)
-    held = tuple(v for v in values if v) if codes is not None and values[-1] < _CODES_BELOW else None
+    held = tuple(v for v in values if v) if codes is not None and values[-1] <= HIGHEST_CODE else None
     return MaskFacts(
         (mask.shape[1], mask.shape[0]),
         _encoding(raw, values),
@@ -125,7 +122,7 @@ def _encoding(raw: Image, values: Sequence[int]) -> str:
         return "one value"
     if len(values) == 2 and values[0] == 0:
         return f"0/{values[1]}"
-    return f"codes 0…{values[-1]}" if values[-1] < _CODES_BELOW else "gray levels"
+    return f"codes 0…{values[-1]}" if values[-1] <= HIGHEST_CODE else "gray levels"
 
 
 def _values(gray: Image) -> list[int]:
@@ -137,7 +134,7 @@ def _values(gray: Image) -> list[int]:
 
 def _mixed(values: Sequence[int]) -> tuple[int, ...]:
     """The values, if they are 0, 1, 2 … and 255: gray edges leave gaps."""
-    codes = [value for value in values if 0 < value < _CODES_BELOW]
+    codes = [value for value in values if 0 < value <= HIGHEST_CODE]
     return tuple(values) if codes and values == [0, *range(1, len(codes) + 1), 255] else ()
 
 

@@ -10,6 +10,7 @@ from statistics import median
 import cv2
 import numpy as np
 
+from onspec.imaging.masks import HIGHEST_CODE
 from onspec.imaging.reading import Image
 
 _LEAST_PX = 9
@@ -23,9 +24,6 @@ _COMPACT = 0.7
 
 _SURE = 0.9
 """Share of the values of a file, and of the files of a set, that must look like it."""
-
-_MOST_CLASSES = 31
-"""More values than this are no classes, whatever they are."""
 
 
 def objects_in(codes: Image) -> int | None:
@@ -58,7 +56,7 @@ def numbers_objects(files: Sequence[tuple[int | None, int | None]]) -> bool:
     counts = [objects for objects, _ in files if objects is not None]
     if not counts or len(counts) < _SURE * len(files):
         return False
-    if max(counts) > _MOST_CLASSES:
+    if max(counts) > HIGHEST_CODE:
         return True
     without_gaps = sum(objects == highest for objects, highest in files)
     return without_gaps >= _SURE * len(files) and len(set(counts)) >= 3 and median(counts) >= 3

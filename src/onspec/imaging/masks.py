@@ -15,6 +15,9 @@ from onspec.imaging.reading import Image, decode_raw
 _FEW = 8
 """A colour label with no more levels than this holds one colour a class; with more, it has blended edges."""
 
+HIGHEST_CODE = 31
+"""A file with no higher value than this holds codes: no gray edge ends there. So masks tell at most so many classes."""
+
 _JPEG = b"\xff\xd8\xff"
 
 Mask = NDArray[np.uint8]
@@ -93,11 +96,11 @@ def codes_in(data: bytes, raw: Image) -> Image | None:
 def binarise(gray: Image) -> Mask:
     """Values → 0/1. Label codes (0/1, 0/1/2 …) are set where not 0, gray levels where over half of the range.
 
-    A file with its values within 0…31 holds codes: no gray edge ends there. Everything else is a picture of a mask
-    whose edges may be anti-aliased, so half of the full range of the dtype is the border.
+    A file with no value above `HIGHEST_CODE` holds codes. Everything else is a picture of a mask whose edges may be
+    anti-aliased, so half of the full range of the dtype is the border.
     """
     top = int(gray.max(initial=0))
-    if top < 32:
+    if top <= HIGHEST_CODE:
         return (gray > 0).astype(np.uint8)
     full = 255 if gray.dtype == np.uint8 else int(np.iinfo(gray.dtype).max)
     border = full // 2 if top > full // 2 else top // 2

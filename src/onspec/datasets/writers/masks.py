@@ -12,11 +12,9 @@ from onspec.datasets.writers.base import Entry, Job, Writer
 from onspec.datasets.writers.marks import words
 from onspec.datasets.writers.names import as_folder, class_of
 from onspec.domain import DEFECT, Box, MaskFile
+from onspec.imaging.masks import HIGHEST_CODE
 from onspec.imaging.reading import Image
 from onspec.imaging.writing import encode_image
-
-_MOST_CLASSES = 31
-"""Values under 32 are read as codes."""
 
 
 def write(job: Job) -> None:
@@ -45,8 +43,8 @@ def _codes(job: Job, located: list[str]) -> dict[str, int]:
     if len(located) < 2:
         return {}
     unfit = [cls for cls in located if as_folder(cls) is None]
-    if len(located) > _MOST_CLASSES or unfit:
-        why = f"{unfit[0]!r} would be read as good" if unfit else f"masks hold at most {_MOST_CLASSES}"
+    if len(located) > HIGHEST_CODE or unfit:
+        why = f"{unfit[0]!r} would be read as good" if unfit else f"masks hold at most {HIGHEST_CODE}"
         job.remarks.add(f"class is dropped, as {why}", f"classes are dropped, as {why}", len(located))
         return {}
     whole = [cls for cls in job.classes if cls not in (*located, DEFECT)]

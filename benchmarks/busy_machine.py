@@ -1,9 +1,10 @@
 """What a step of training takes where other programs run, by how long torch's threads wait busily for each other.
 
-    python -m benchmarks.busy_machine DATA [--steps 40] [--rounds 3]
+    python -m benchmarks.busy_machine DATA [--steps 60] [--rounds 3]
 
 Trains on DATA alone, beside a program that keeps one core busy, and twice at once; with the spins that onspec sets, and
-with those that GNU's OpenMP takes by itself. Both take turns; prints the rounds' median ms a step, and their range.
+with those that GNU's OpenMP takes by itself. Both take turns; prints the rounds' median ms a step and their range. That
+holds the validations between the steps, of which a short run has more.
 """
 
 import argparse
@@ -27,7 +28,7 @@ def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     print(f"{given.data.name}, {date.today()}, {platform.machine()}, {os.cpu_count()} CPUs; ms a step")
@@ -39,6 +40,7 @@ def main() -> None:
             with _busy():
                 beside = _train(given.data, given.steps, spins, 1)
             figures[name].append([alone, beside, pair])
+            print(f"{name}: {alone:.0f}, {beside:.0f}, {pair:.0f}", file=sys.stderr, flush=True)
     for name, rounds in figures.items():
         cells = (f"{median(one):.0f} ({min(one):.0f}–{max(one):.0f})" for one in zip(*rounds, strict=True))
         print(f"| {name} | {' | '.join(cells)} |")

@@ -10,8 +10,8 @@ def wait_briefly() -> None:
     """Ask GNU's OpenMP, before torch loads it, to let go of a core soon; unless the environment says how it shall wait.
 
     Training uses all cores. Where another program needs one of them, the thread on it pauses for milliseconds between
-    any two meetings of a step, and the others would wait busily on the cores that it could go on with. What that costs
-    stands in docs/results.md.
+    any two meetings of a step, and the others would wait busily on the cores that it could go on with;
+    benchmarks/busy_machine.py measures what that costs.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)

@@ -9,17 +9,15 @@ spread over good and defective ones; all of them are judged for the average prec
 
 import argparse
 import platform
-from collections.abc import Callable
 from contextlib import closing
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from onspec.cli.alike import judge_all_of, spread
 from onspec.cli.labelled import select
 from onspec.datasets.layouts import load
-from onspec.domain import Sample
-from onspec.imaging.camera import Camera
-from onspec.imaging.reading import Image, read_image
+from onspec.imaging.reading import read_image
 from onspec.recipe.reading import open_package
 from onspec.runtime.inspector import Inspector
 from onspec.runtime.lanes import usable_cores
@@ -38,23 +36,20 @@ def main() -> None:
     first = open_package(given.first)
     samples = select(load(given.data), first, "test").samples
     timed = spread(samples, given.images)
-    images = [_reader(sample, first.recipe.input.camera) for sample in timed]
+    images = [partial(read_image, sample.image, first.recipe.input.camera) for sample in timed]
     print(f"{date.today()}, {platform.machine()}, {usable_cores()} cores, {given.engine}, {len(timed)} images timed")
-    print(f"| recipe | ms | image AP | × the first, on all of these | × the first, on good ones |\n{'|---' * 5}|")
+    print("| recipe | ms, and the first's | image AP | × the first, on all of these | × the first, on good ones |")
+    print("|---" * 5 + "|")
     with closing(Inspector(first, given.engine)) as base:
-        precision = judge_all_of(base, samples).average_precision
+        print(f"| {given.first.name} | | {_shown(judge_all_of(base, samples).average_precision)} | 1 | 1 |")
         for path in given.others:
             with closing(Inspector(open_package(path), given.engine)) as other:
                 paces = measure_paces(base, other, images, [sample.defective for sample in timed])
-                if path is given.others[0]:
-                    print(f"| {given.first.name} | {paces.before_ms:.1f} | {_shown(precision)} | 1 | 1 |")
-                judged = judge_all_of(other, samples).average_precision
-                row = (f"{paces.after_ms:.1f}", _shown(judged), f"{paces.mixed:.2f}", _shown(paces.good, 2))
-                print(f"| {path.name} | {' | '.join(row)} |", flush=True)
-
-
-def _reader(sample: Sample, camera: Camera) -> Callable[[], Image]:
-    return lambda: read_image(sample.image, camera)
+                precision = _shown(judge_all_of(other, samples).average_precision)
+                times = f"{paces.after_ms:.1f}, {paces.before_ms:.1f}"
+                print(
+                    f"| {path.name} | {times} | {precision} | {paces.mixed:.2f} | {_shown(paces.good, 2)} |", flush=True
+                )
 
 
 def _shown(value: float | None, digits: int = 4) -> str:

@@ -147,5 +147,5 @@ def test_pictures_number_nothing(build: Build) -> None:
     colours = np.zeros((64, 96, 3), np.uint8)
     colours[2:9, 2:9] = (10, 200, 30)
     root = build({"images/a.png": np.zeros((64, 96), np.uint8), "masks/a.png": encode_image(colours)})
-    with pytest.raises(LabelError, match=r"masks/a\.png cannot number objects: .*drop --marked numbers"):
+    with pytest.raises(LabelError, match=r"masks/a\.png cannot number objects: .*leave --marked numbers out"):
         load(root, marked="numbers")

@@ -83,7 +83,7 @@ def _numbered(tree: Tree, facts: Mapping[Path, MaskFacts]) -> bool:
     if picture is not None:
         raise LabelError(
             f"{picture.relative_to(tree.root)} cannot number objects: it is a picture in colours or a JPEG; "
-            "export it as PNG or TIFF of gray values 0, 1, 2 …, or drop --marked numbers"
+            "export it as PNG or TIFF of gray values 0, 1, 2 …, or leave --marked numbers out, from training on"
         )
     return True
 

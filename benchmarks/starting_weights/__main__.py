@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from benchmarks.starting_weights.surfaces import surface
 
-from onspec.training.loop import load_best
+from onspec.training.loop import load_kept
 from onspec.training.starting import write_weights
 
 _ON_THE_SHEET = (5, 8)
@@ -43,7 +43,7 @@ def main() -> None:
         arguments = ["train", folder / "data", "--out", folder / "run", "--good-only", "--budget", given.budget]
         files = ["--plan", plan, "--split-file", folder / "split.csv"]
         subprocess.run([sys.executable, "-m", "onspec.cli", *map(str, [*arguments, *files])], check=True)
-        write_weights(given.out, load_best(folder / "run").state_dict())
+        write_weights(given.out, load_kept(folder / "run").state_dict())
 
 
 _PLAN = """\

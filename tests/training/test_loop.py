@@ -12,7 +12,7 @@ import torch
 
 from onspec.domain import Sample, Task, UsageError
 from onspec.training import checkpoint, curves, loop
-from onspec.training.loop import Outcome, load_best
+from onspec.training.loop import Outcome, load_kept
 from onspec.training.plan import Plan
 from onspec.training.pool import Labelled
 from onspec.training.validation import Validation
@@ -69,29 +69,41 @@ def test_it_learns_from_pasted_defects(tmp_path: Path, small_plan: Plan, pools: 
 def test_its_figures_are_those_of_the_network_that_is_kept(finished: tuple[Path, Outcome]) -> None:
     run, outcome = finished
     rows = [row for row in curves.read(run) if "val_dice" in row]
-    kept = next(row for row in rows if row["step"] == outcome.state.best_step)
+    kept = next(row for row in rows if row["step"] == outcome.state.kept_step)
     for name in ("dice", "ap"):
         assert outcome.validation.figures[name] == pytest.approx(kept[f"val_{name}"], abs=1e-6)
-    assert outcome.validation.fitness == pytest.approx(max(r["val_dice"] + r["val_ap"] for r in rows), abs=1e-5)
 
 
-def test_of_all_networks_the_best_is_kept_and_of_equals_the_later(
+def test_where_parts_tell_networks_apart_the_best_is_kept_and_of_equals_the_later(
     tmp_path: Path, small_plan: Plan, pools: Pools, run_fit: RunFit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = iter([0.1, 0.7, 0.2, 0.7, 0.3])
     monkeypatch.setattr(loop, "validate", lambda *_: Validation({"dice": next(found, 0.0), "ap": None}))
     outcome = run_fit(tmp_path, small_plan, pools, steps=12)
-    assert outcome.state.best_step == 4
+    assert outcome.state.kept_step == 4
     assert outcome.validation.figures == {"dice": 0.7, "ap": None}
 
 
-def test_the_best_network_can_be_had_from_the_run(finished: tuple[Path, Outcome], tmp_path: Path) -> None:
+def test_where_they_do_not_tell_them_apart_the_later_is_kept(
+    tmp_path: Path, small_plan: Plan, pools: Pools, run_fit: RunFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.7 is the top by one group of parts alone; 0.3 falls short of it with any, 0.6 does not."""
+    found = [(0.1, (0.1, 0.1, 0.1)), (0.7, (0.5, 0.8, 0.8)), (0.6, (0.6, 0.6, 0.6)), (0.3, (0.1, 0.4, 0.4))]
+    rows = iter([*found, *(found[-1],) * 12])
+    monkeypatch.setattr(loop, "validate", lambda *_: Validation({"dice": (row := next(rows))[0], "ap": None}, row[1]))
+    outcome = run_fit(tmp_path, small_plan, pools, steps=12)
+    assert outcome.state.kept_step == 3
+    assert outcome.validation.figures == {"dice": 0.6, "ap": None}
+    assert outcome.state.top_figures == {"dice": 0.7, "ap": None}
+
+
+def test_the_kept_network_can_be_had_from_the_run(finished: tuple[Path, Outcome], tmp_path: Path) -> None:
     run, outcome = finished
-    best = load_best(run)
-    assert not best.training
-    assert all(torch.equal(v, outcome.network.state_dict()[k]) for k, v in best.state_dict().items())
+    kept = load_kept(run)
+    assert not kept.training
+    assert all(torch.equal(v, outcome.network.state_dict()[k]) for k, v in kept.state_dict().items())
     with pytest.raises(UsageError, match="has no checkpoint with a validated network"):
-        load_best(tmp_path)
+        load_kept(tmp_path)
 
 
 def test_a_finished_run_keeps_its_figures_when_resumed(
@@ -146,6 +158,17 @@ def test_another_plan_or_seed_does_not_resume(
         run_fit(finished[0], other, pools, resume=True)
     with pytest.raises(UsageError, match="another plan or seed"):
         run_fit(finished[0], small_plan, pools, resume=True, seed=1)
+
+
+def test_a_checkpoint_of_another_version_is_named(
+    tmp_path: Path, small_plan: Plan, pools: Pools, finished: tuple[Path, Outcome], run_fit: RunFit
+) -> None:
+    saved = checkpoint.load(finished[0])
+    assert saved is not None
+    del saved["state"]["top_without"]
+    checkpoint.save(tmp_path, saved)
+    with pytest.raises(UsageError, match="of another version of onspec; start anew with another --out"):
+        run_fit(tmp_path, small_plan, pools, resume=True)
 
 
 def test_a_broken_checkpoint_is_named(tmp_path: Path, small_plan: Plan, pools: Pools, run_fit: RunFit) -> None:

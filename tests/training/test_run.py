@@ -32,7 +32,7 @@ from onspec.recipe.reading import open_package
 from onspec.recipe.schema import Recipe
 from onspec.runtime.inspector import Inspector
 from onspec.training import checkpoint, curves
-from onspec.training.loop import load_best
+from onspec.training.loop import load_kept
 from onspec.training.objectives import objective_of
 from onspec.training.plan import Plan, read_plan, write_plan
 from onspec.training.planning import Wishes
@@ -157,7 +157,7 @@ def test_torch_and_the_recipe_agree_on_every_test_image(task: Task, trained: Pat
     assert len(samples) >= 6
     package = with_both_verdicts(open_package(trained), samples)
     recipe = package.recipe
-    infer = torch_infer(load_best(trained), objective_of(read_plan(trained / "plan.yaml")))
+    infer = torch_infer(load_kept(trained), objective_of(read_plan(trained / "plan.yaml")))
     inspector = Inspector(package)
     verdicts, boxes = set(), 0
     for sample in samples:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from onspec.domain import Sample, Task
 from onspec.imaging.preparation import Tensor
@@ -105,6 +107,48 @@ def test_what_is_not_defined_counts_nothing() -> None:
     assert Validation({"dice": 0.5, "ap": None}).fitness == 0.5
     assert Validation({"dice": 0.5, "ap": 0.25}).fitness == 0.75
     assert Validation({}).fitness == 0
+
+
+def lead(*of_groups: float) -> tuple[Validation, Validation]:
+    """Two networks, the second of which leads by so much where one group after the other is left out."""
+    mean = sum(of_groups) / len(of_groups)
+    return Validation({"ap": 0.5}, (0.5,) * len(of_groups)), Validation(
+        {"ap": 0.5 + mean}, tuple(0.5 + each for each in of_groups)
+    )
+
+
+def test_a_lead_counts_that_does_not_hang_on_which_parts_are_looked_at() -> None:
+    behind, ahead = lead(0.1, 0.11, 0.1, 0.09)
+    assert behind.falls_short_of(ahead)
+    assert not ahead.falls_short_of(behind)
+    assert not ahead.falls_short_of(ahead)
+    behind, ahead = lead(0.0, 0.14, 0.13, 0.13)  # all of the lead is that of the first group
+    assert not behind.falls_short_of(ahead)
+    assert Validation({"ap": 0.5}).falls_short_of(Validation({"ap": 0.51}))  # of one group nothing is known
+
+
+@given(st.lists(st.floats(-1, 1), min_size=3, max_size=40))
+def test_of_a_mean_it_takes_two_classical_standard_errors(values: list[float]) -> None:
+    """Each image a group of its own: the jackknife of a mean is s/√n."""
+    n, total = len(values), sum(values)
+    ahead = Validation({"ap": total / n}, tuple((total - v) / (n - 1) for v in values))
+    behind = Validation({"ap": 0.0}, (0.0,) * n)
+    error = float(np.std(values, ddof=1)) / n**0.5
+    assume(abs(total / n - 2 * error) > 1e-6)
+    assert behind.falls_short_of(ahead) == (total / n > 2 * error)
+
+
+def test_images_of_a_part_are_left_out_together(plan_for: PlanFor) -> None:
+    def named(item: Labelled, name: str) -> Labelled:
+        return replace(item, sample=replace(item.sample, part=name))
+
+    bad = part((10, 10, 30, 20))
+    unseen = replace(bad, read=lambda: Pixels(np.zeros((SIDE, SIDE), np.uint8), bad.read().mask))
+    pool = [named(part(), "good"), named(bad, "a"), named(bad, "a"), named(unseen, "b"), named(unseen, "b")]
+    found = validate(pool, plan_for(classes=("a", "b")), seen)
+    assert found.fitness == pytest.approx(0.5 + (0.5 + 0.5 * 4 / 5))
+    of_a, of_b = 0.0 + 2 / 3, 1.0 + 1.0  # what is left where the other is left out
+    assert sorted(found.without) == pytest.approx([0.5, of_a, of_b])
 
 
 def test_images_are_at_working_resolution_already(small_plan: Plan) -> None:

@@ -131,7 +131,7 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
     )
     if not fabric.is_global_zero:
         return None
-    say(f"trained {outcome.state.step} steps; the best network is of step {outcome.state.best_step}")
+    say(f"trained {outcome.state.step} steps; keeping the network of step {outcome.state.kept_step}")
     chooser = _observed(outcome, plan, parts[Split.VAL])
     recipe = _recipe(dataset, assignment, settings, plan, outcome, chooser)
     looks = measure(parts, plan.input.camera)
@@ -282,7 +282,7 @@ def _recipe(
                 "budget_s": settings.budget_s,
                 "seed": settings.seed,
                 "steps": state.step,
-                "best_step": state.best_step,
+                "kept_step": state.kept_step,
                 "precision": precision(),
                 "plan": plan.model_dump(mode="json"),
             },

@@ -143,9 +143,46 @@ def test_codes_on_demand(cells: Path, build: Build) -> None:
     assert len(load(cells, marked="codes").classes) == 12
 
 
-def test_pictures_number_nothing(build: Build) -> None:
-    colours = np.zeros((64, 96, 3), np.uint8)
-    colours[2:9, 2:9] = (10, 200, 30)
-    root = build({"images/a.png": np.zeros((64, 96), np.uint8), "masks/a.png": encode_image(colours)})
+def coloured(numbers: Image, *, shared: int | None = None) -> Image:
+    """A colour an object, BGR; `shared`: only so many colours, that of a neighbour is always another one."""
+    kinds = numbers if shared is None else np.where(numbers > 0, 1 + (numbers - 1) % shared, 0)
+    each = kinds.astype(np.uint32) * 7919
+    return np.dstack([each % 251, each // 251 % 251, each // 63001 % 251]).astype(np.uint8)
+
+
+def test_a_colour_an_object(build: Build) -> None:
+    """More colours than a set has classes, each of them one compact region: so viewers of cells save them."""
+    files: dict[str, Image | str | bytes] = {f"images/{n}.png": np.zeros((64, 96), np.uint8) for n in "abc"}
+    touching = numbered(40)
+    masks = {"a": coloured(touching), "b": coloured(numbered(3)), "c": np.zeros((64, 96, 3), np.uint8)}
+    dataset = load(build(files | {f"masks/{n}.png": encode_image(m) for n, m in masks.items()}))
+    assert dataset.numbered
+    assert [int(load_instances(s, SIZE).max()) for s in dataset.samples] == [40, 3, 0]
+    np.testing.assert_array_equal(load_instances(dataset.samples[0], SIZE) > 0, touching > 0)
+    assert check(dataset).labels.defects == 43
+
+
+def test_few_colours_shared_by_many_objects_on_demand(build: Build) -> None:
+    """Three colours suffice to keep touching objects apart; by their look they are classes."""
+    image, mask = np.zeros((64, 96), np.uint8), coloured(numbered(30), shared=3)
+    root = build({"images/a.png": image, "masks/a.png": encode_image(mask)})
+    assert not load(root).numbered
+    assert load_instances(load(root, marked="numbers").samples[0], SIZE).max() == 30
+
+
+def test_soft_coloured_borders_are_no_objects(build: Build) -> None:
+    drawn = np.zeros((64, 96, 3), np.uint8)
+    for n in range(12):
+        cv2.circle(drawn, (8 + 14 * (n % 6), 16 + 32 * (n // 6)), 6, (20 + 18 * n, 250 - 17 * n, 60 + 9 * n), -1)
+    soft = np.asarray(cv2.GaussianBlur(drawn, (0, 0), 1.5), np.uint8)
+    assert not load(build({"images/a.png": np.zeros((64, 96), np.uint8), "masks/a.png": encode_image(soft)})).numbered
+
+
+def test_what_cannot_number_objects(build: Build) -> None:
+    colours = np.zeros((64, 96, 4), np.uint8)
+    colours[2:9, 2:9] = (10, 200, 30, 255)
+    root = build(
+        {"images/a.png": np.zeros((64, 96), np.uint8), "masks/a.png": cv2.imencode(".png", colours)[1].tobytes()}
+    )
     with pytest.raises(LabelError, match=r"masks/a\.png cannot number objects: .*leave --marked numbers out"):
         load(root, marked="numbers")

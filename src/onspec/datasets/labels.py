@@ -20,7 +20,7 @@ from onspec.domain import (
     UnreadableImageError,
 )
 from onspec.imaging.instances import Labels, extents_of, instances_of
-from onspec.imaging.masks import Mask, decode_codes, decode_mask
+from onspec.imaging.masks import Mask, decode_codes, decode_mask, decode_numbers
 from onspec.imaging.reading import Image, read_bytes
 from onspec.imaging.shapes import decode_runs, draw_box, draw_ellipse, draw_polygon
 
@@ -158,7 +158,7 @@ def _read(annotation: MaskFile, size: tuple[int, int], name: str) -> Image:
     except UnreadableImageError as error:
         raise LabelError(f"{name}: its label cannot be read: {error}") from error
     if annotation.numbered:
-        mask = decode_codes(data, str(annotation.path))
+        mask = decode_numbers(data, str(annotation.path))
     elif annotation.code is None:
         mask = decode_mask(data, str(annotation.path), inverted=annotation.inverted)
     else:

@@ -10,7 +10,7 @@ import numpy as np
 
 from onspec.datasets.numbered import objects_in
 from onspec.domain import ImageError, LabelError
-from onspec.imaging.masks import HIGHEST_CODE, codes_in, decode_label, is_coloured, packed
+from onspec.imaging.masks import HIGHEST_CODE, codes_in, colours_in, decode_label, is_coloured, packed
 from onspec.imaging.reading import Image, read_bytes
 
 _INVERTED_FROM = 3
@@ -32,8 +32,8 @@ class MaskFacts:
         codes: the class codes that occur but for 0, rising; `None` where the values are no codes.
         colours: the few colours of a colour picture but for black, as B + 256 G + 65536 R.
         mixed: the values, if they are codes and 255, so that the codes are cut off as gray edges are.
-        objects: how many objects its values number, see `numbered`; `highest` is the highest value. `None` where values
-            are no numbers of objects, or no numbers at all.
+        objects: how many objects its values or colours number, see `numbered`; `highest` is the highest value, or
+            colour. `None` where they are no numbers of objects, or no numbers at all.
     """
 
     size: tuple[int, int]
@@ -60,6 +60,8 @@ def mask_facts(path: Path) -> MaskFacts:
     codes = codes_in(data, raw)
     picture = is_coloured(raw) and codes is None
     values = [] if picture else _values(raw if raw.ndim == 2 else raw[..., 0]) if codes is None else _values(codes)
+    colours = colours_in(data, raw)
+    numbers = codes if colours is None else colours
     held = tuple(v for v in values if v) if codes is not None and values[-1] <= HIGHEST_CODE else None
     return MaskFacts(
         (mask.shape[1], mask.shape[0]),
@@ -69,8 +71,8 @@ def mask_facts(path: Path) -> MaskFacts:
         held,
         _colours(raw) if held is None and is_coloured(raw) else frozenset(),
         () if codes is None or is_coloured(raw) else _mixed(values),
-        None if codes is None else objects_in(codes),
-        None if codes is None else values[-1],
+        None if numbers is None else objects_in(numbers),
+        int(packed(raw).max()) if colours is not None else None if codes is None else values[-1],
     )
 
 

@@ -82,8 +82,9 @@ def _numbered(tree: Tree, facts: Mapping[Path, MaskFacts]) -> bool:
     picture = next((path for path, f in facts.items() if f.highest is None), None)
     if picture is not None:
         raise LabelError(
-            f"{picture.relative_to(tree.root)} cannot number objects: it is a picture in colours or a JPEG; "
-            "export it as PNG or TIFF of gray values 0, 1, 2 …, or leave --marked numbers out, from training on"
+            f"{picture.relative_to(tree.root)} cannot number objects: it is a JPEG, has soft edges or a "
+            "transparent ground; export it as PNG or TIFF of gray values 0, 1, 2 …, or of a colour an object on black, "
+            "or leave --marked numbers out, from training on"
         )
     return True
 
@@ -104,7 +105,8 @@ def _merged(tree: Tree, facts: Mapping[Path, MaskFacts]) -> list[Problem]:
             severity="warning",
             code="classes-merged",
             message=f"{what}; all of them are read as one defect class",
-            suggestion="export every mask as PNG of gray values 0, 1, 2 …, one a class, to tell classes apart",
+            suggestion="export every mask as PNG of gray values 0, 1, 2 …, one a class, to tell classes apart; say "
+            "--marked numbers if each region of a colour is an object",
         )
     ]
 

@@ -6,6 +6,7 @@ instance, and inverted. Only the encoding is decided here, from the file's own c
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +18,9 @@ _FEW = 8
 
 HIGHEST_CODE = 31
 """A file with no higher value than this holds codes: no gray edge ends there. So masks tell at most so many classes."""
+
+_MOST_NUMBERS = 4096
+"""A picture with more colours than this numbers no objects by them."""
 
 _JPEG = b"\xff\xd8\xff"
 
@@ -71,6 +75,42 @@ def decode_codes(data: bytes, name: str) -> Image:
             f"{name}: a label image in colours holds no class codes; export it as PNG of gray values 0, 1, 2 …"
         )
     return codes
+
+
+def decode_numbers(data: bytes, name: str) -> Image:
+    """A label image that numbers its objects, as those numbers (H, W), 0 for the ground.
+
+    In a picture in colours each connected region (8-neighbourhood) of one colour but black is an object, since a few
+    colours may be shared by many.
+
+    Raises:
+        LabelError: it cannot be decoded, or its values are no numbers.
+    """
+    raw = decode_raw(data)
+    colours = None if raw is None else colours_in(data, raw)
+    if colours is None:
+        return decode_codes(data, name)
+    labels = np.zeros(colours.shape, np.int32)
+    for colour in range(1, int(colours.max()) + 1):
+        _, found = cv2.connectedComponents((colours == colour).astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+        labels += np.where(found > 0, found + labels.max(), 0).astype(np.int32)
+    return labels
+
+
+def colours_in(data: bytes, raw: Image) -> Image | None:
+    """The colours of a label picture that was decoded to `raw`, int32 (H, W): 0 for black, then a number a colour.
+
+    `None` where colours say nothing of objects: grays, a JPEG, what is drawn on a transparent ground, blended edges,
+    which have very many; a palette, whose entries are codes.
+    """
+    if data.startswith(_JPEG) or raw.dtype != np.uint8 or not is_coloured(raw) or codes_in(data, raw) is not None:
+        return None
+    if raw.shape[2] == 4 and int(raw[..., 3].min()) < 255:
+        return None
+    kinds, places = np.unique(packed(raw), return_inverse=True)
+    if len(kinds) > _MOST_NUMBERS:
+        return None
+    return np.asarray(places.reshape(raw.shape[:2]) + (kinds[0] > 0), np.int32)
 
 
 def codes_in(data: bytes, raw: Image) -> Image | None:

@@ -20,6 +20,7 @@ from onspec.imaging.preparation import Extent, InputSpec
 from onspec.imaging.writing import write_image
 from onspec.training.augmentation import Augmentation
 from onspec.training.loop import Budget, Outcome, Watcher, fit
+from onspec.training.machine import Precision
 from onspec.training.networks import NETWORKS
 from onspec.training.plan import Plan
 from onspec.training.pool import Labelled, load_pool
@@ -230,14 +231,14 @@ def never(progress: float, loss: float, quality: float, seconds_left: float) -> 
 
 @pytest.fixture(scope="session")
 def run_fit() -> Callable[..., Outcome]:
-    """Trains on one CPU in float32, so that every machine does the same: (run, plan, pools, **options) → outcome."""
+    """Trains on one CPU, in float32 unless said, so that every machine does the same: (run, plan, pools, **options)."""
 
     def run(
         run: Path, plan: Plan, pools: Pools, *, steps: int | None = 48, seconds: float = 600, resume: bool = False,
-        watch: Watcher = never, seed: int = 0,
+        watch: Watcher = never, seed: int = 0, precision: Precision = "32-true",
     ) -> Outcome:  # fmt: skip
         run.mkdir(exist_ok=True)
-        fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
+        fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
         sampler, budget = CropSampler(pools[0], plan, seed=seed), Budget(seconds, steps, time.monotonic())
         return fit(run, plan, sampler, pools[1], budget=budget, resume=resume, watch=watch, fabric=fabric)
 

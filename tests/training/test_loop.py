@@ -13,6 +13,7 @@ import torch
 from onspec.domain import Sample, Task, UsageError
 from onspec.training import checkpoint, curves, loop
 from onspec.training.loop import Outcome, load_kept
+from onspec.training.machine import Precision
 from onspec.training.plan import Plan
 from onspec.training.pool import Labelled
 from onspec.training.validation import Validation
@@ -64,6 +65,26 @@ def test_it_learns_from_pasted_defects(tmp_path: Path, small_plan: Plan, pools: 
     figures = run_fit(tmp_path, plan, pools, steps=150).validation.figures
     assert figures["ap"] == pytest.approx(1.0)
     assert (figures["dice"] or 0) > 0.6
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16-mixed", torch.bfloat16), ("32-true", torch.float32)], ids=["half", "single"]
+)
+def test_steps_run_in_the_precision_of_the_machine_and_measuring_in_that_of_production(
+    precision: Precision, dtype: torch.dtype, tmp_path: Path, small_plan: Plan, pools: Pools, run_fit: RunFit
+) -> None:
+    seen: dict[bool, set[torch.dtype]] = {True: set(), False: set()}
+
+    def see(module: torch.nn.Module, _: object, output: torch.Tensor) -> None:
+        if isinstance(module, torch.nn.Conv2d):
+            seen[module.training].add(output.dtype)
+
+    hook = torch.nn.modules.module.register_module_forward_hook(see)
+    try:
+        run_fit(tmp_path, small_plan, pools, steps=12, precision=precision)
+    finally:
+        hook.remove()
+    assert seen == {True: {dtype}, False: {torch.float32}}
 
 
 def test_its_figures_are_those_of_the_network_that_is_kept(finished: tuple[Path, Outcome]) -> None:

@@ -250,7 +250,8 @@ class _Session:
             group["lr"] = self._rate(progress)
         self._network.train()
         self._reseed()
-        outputs = [o.float() for o in self._model.outputs(image.to(memory_format=torch.channels_last))]
+        with self._fabric.autocast():  # Fabric does so for itself only where it wraps the network for many processes
+            outputs = [o.float() for o in self._model.outputs(image.to(memory_format=torch.channels_last))]
         loss = self._objective.loss(outputs, target, valid, bags)
         self._optimiser.zero_grad(set_to_none=True)
         self._fabric.backward(loss)

@@ -124,7 +124,7 @@ def test_a_lead_counts_that_does_not_hang_on_which_parts_are_looked_at() -> None
     assert not ahead.falls_short_of(ahead)
     behind, ahead = lead(0.0, 0.14, 0.13, 0.13)  # all of the lead is that of the first group
     assert not behind.falls_short_of(ahead)
-    assert Validation({"ap": 0.5}).falls_short_of(Validation({"ap": 0.51}))  # of one group nothing is known
+    assert Validation({"ap": 0.5}).falls_short_of(Validation({"ap": 0.51}))  # not reckoned: any lead counts
 
 
 @given(st.lists(st.floats(-1, 1), min_size=3, max_size=40))

@@ -60,8 +60,7 @@ def mask_facts(path: Path) -> MaskFacts:
     codes = codes_in(data, raw)
     picture = is_coloured(raw) and codes is None
     values = [] if picture else _values(raw if raw.ndim == 2 else raw[..., 0]) if codes is None else _values(codes)
-    colours = colours_in(data, raw)
-    numbers = codes if colours is None else colours
+    numbers = codes if codes is not None else colours_in(data, raw)
     held = tuple(v for v in values if v) if codes is not None and values[-1] <= HIGHEST_CODE else None
     return MaskFacts(
         (mask.shape[1], mask.shape[0]),
@@ -72,7 +71,7 @@ def mask_facts(path: Path) -> MaskFacts:
         _colours(raw) if held is None and is_coloured(raw) else frozenset(),
         () if codes is None or is_coloured(raw) else _mixed(values),
         None if numbers is None else objects_in(numbers),
-        int(packed(raw).max()) if colours is not None else None if codes is None else values[-1],
+        None if numbers is None else values[-1] if codes is not None else int(packed(raw).max()),
     )
 
 

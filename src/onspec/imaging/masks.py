@@ -47,9 +47,7 @@ def decode_label(data: bytes, name: str) -> tuple[Mask, Image]:
     Raises:
         LabelError: the file cannot be decoded.
     """
-    raw = decode_raw(data)
-    if raw is None:
-        raise LabelError(f"{name}: label image cannot be decoded; export it again as PNG")
+    raw = _decoded(data, name)
     ground = _palette_ground(data)
     if ground is not None and raw.ndim == 3:
         return np.any(raw[..., :3] != ground, axis=2).astype(np.uint8), raw
@@ -66,9 +64,7 @@ def decode_codes(data: bytes, name: str) -> Image:
     Raises:
         LabelError: it cannot be decoded, or is a picture whose values are no codes (see `codes_in`).
     """
-    raw = decode_raw(data)
-    if raw is None:
-        raise LabelError(f"{name}: label image cannot be decoded; export it again as PNG")
+    raw = _decoded(data, name)
     codes = codes_in(data, raw)
     if codes is None:
         raise LabelError(
@@ -86,10 +82,16 @@ def decode_numbers(data: bytes, name: str) -> Image:
     Raises:
         LabelError: it cannot be decoded, or its values are no numbers.
     """
-    raw = decode_raw(data)
-    colours = None if raw is None else colours_in(data, raw)
+    raw = _decoded(data, name)
+    codes = codes_in(data, raw)
+    if codes is not None:
+        return codes
+    colours = colours_in(data, raw)
     if colours is None:
-        return decode_codes(data, name)
+        raise LabelError(
+            f"{name}: a JPEG, soft edges or a transparent ground number no objects; "
+            "export it as PNG of gray values 0, 1, 2 …"
+        )
     labels = np.zeros(colours.shape, np.int32)
     for colour in range(1, int(colours.max()) + 1):
         _, found = cv2.connectedComponents((colours == colour).astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
@@ -98,14 +100,12 @@ def decode_numbers(data: bytes, name: str) -> Image:
 
 
 def colours_in(data: bytes, raw: Image) -> Image | None:
-    """The colours of a label picture that was decoded to `raw`, int32 (H, W): 0 for black, then a number a colour.
+    """The colours of a label picture without codes (`codes_in`), int32 (H, W): 0 for black, then a number a colour.
 
-    `None` where colours say nothing of objects: grays, a JPEG, what is drawn on a transparent ground, blended edges,
-    which have very many; a palette, whose entries are codes.
+    `None` where they say nothing of objects: a JPEG, what is drawn on a transparent ground, soft edges, which have very
+    many.
     """
-    if data.startswith(_JPEG) or raw.dtype != np.uint8 or not is_coloured(raw) or codes_in(data, raw) is not None:
-        return None
-    if raw.shape[2] == 4 and int(raw[..., 3].min()) < 255:
+    if data.startswith(_JPEG) or raw.dtype != np.uint8 or raw.ndim < 3 or raw.shape[2] < 3 or _is_transparent(raw):
         return None
     kinds, places = np.unique(packed(raw), return_inverse=True)
     if len(kinds) > _MOST_NUMBERS:
@@ -129,8 +129,7 @@ def codes_in(data: bytes, raw: Image) -> Image | None:
         wanted = packed(raw)
         found = np.minimum(np.searchsorted(colours, wanted), len(colours) - 1)
         return first[found].astype(np.uint8) if np.array_equal(colours[found], wanted) else None
-    transparent = raw.shape[2] == 4 and int(raw[..., 3].min()) < int(np.iinfo(raw.dtype).max)
-    return None if transparent or is_coloured(raw) else np.ascontiguousarray(raw[..., 0])
+    return None if _is_transparent(raw) or is_coloured(raw) else np.ascontiguousarray(raw[..., 0])
 
 
 def binarise(gray: Image) -> Mask:
@@ -155,6 +154,18 @@ def merge(masks: Sequence[Mask]) -> Mask:
     return union
 
 
+def _decoded(data: bytes, name: str) -> Image:
+    raw = decode_raw(data)
+    if raw is None:
+        raise LabelError(f"{name}: label image cannot be decoded; export it again as PNG")
+    return raw
+
+
+def _is_transparent(raw: Image) -> bool:
+    """Whether something is drawn on a transparent ground."""
+    return raw.shape[2] == 4 and int(raw[..., 3].min()) < int(np.iinfo(raw.dtype).max)
+
+
 def _one_channel(raw: Image) -> Image:
     """Gray of a colour, palette (decoded to colours) or RGBA label: what differs from black, or the alpha channel."""
     if raw.ndim == 2:
@@ -162,10 +173,8 @@ def _one_channel(raw: Image) -> Image:
     if raw.shape[2] == 2:
         return np.ascontiguousarray(raw[..., 0])
     if raw.shape[2] == 4:
-        alpha = raw[..., 3]
-        opaque = int(np.iinfo(raw.dtype).max)
-        if int(alpha.min()) < opaque:  # drawn on a transparent ground
-            return np.ascontiguousarray(alpha)
+        if _is_transparent(raw):
+            return np.ascontiguousarray(raw[..., 3])
         raw = raw[..., :3]
     return np.ascontiguousarray(raw.max(axis=2))
 

@@ -82,10 +82,10 @@ class State:
         early one; what the last has learned longer, at a falling rate, is kept where the parts do not tell them apart.
         """
         top = Validation(self.top_figures, self.top_without)
-        if not self.kept or not found.falls_short_of(top):
+        if not found.falls_short_of(top):
             self.kept_step, self.kept_figures = self.step, found.figures
             self.kept = {k: v.detach().clone() for k, v in network.state_dict().items()}
-        if not top.figures or found.fitness >= top.fitness:
+        if found.fitness >= top.fitness:
             self.top_figures, self.top_without = found.figures, found.without
 
 
@@ -243,23 +243,27 @@ class _Session:
         return learning_rate(peak, progress) if self._plan.schedule == "cosine" else peak
 
     def _step(self, batch: Batch, progress: float) -> tuple[float, float]:
-        image, target, valid, bags = (
-            self._fabric.to_device(t) for t in (batch.image, batch.target, batch.valid, batch.bags)
-        )
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate(progress)
         self._network.train()
         self._reseed()
-        with self._fabric.autocast():  # Fabric does so for itself only where it wraps the network for many processes
-            outputs = [o.float() for o in self._model.outputs(image.to(memory_format=torch.channels_last))]
-        loss = self._objective.loss(outputs, target, valid, bags)
+        loss, quality = self._judge(self._model, batch)
         self._optimiser.zero_grad(set_to_none=True)
         self._fabric.backward(loss)
         self._fabric.clip_gradients(self._model, self._optimiser, max_norm=1.0)
         self._optimiser.step()
         self._average.update_parameters(self._network)
-        quality = self._objective.quality(outputs[0].detach(), target, valid)
         return self._over_all(float(loss.detach())), self._over_all(quality)
+
+    def _judge(self, network: Any, batch: Batch) -> tuple[Tensor, float]:  # noqa: ANN401 - or Fabric's
+        """The loss of a network on a batch, computed in the machine's precision, and its quality there."""
+        image, target, valid, bags = (
+            self._fabric.to_device(t) for t in (batch.image, batch.target, batch.valid, batch.bags)
+        )
+        with self._fabric.autocast():  # Fabric does so for itself only where it wraps the network for many processes
+            outputs = [o.float() for o in network.outputs(image.to(memory_format=torch.channels_last))]
+        loss = self._objective.loss(outputs, target, valid, bags)
+        return loss, self._objective.quality(outputs[0].detach(), target, valid)
 
     def _over_all(self, figure: float) -> float:
         """The mean over the processes; of their losses, that is the loss of all crops."""
@@ -302,22 +306,13 @@ class _Session:
             raise UsageError("the time budget is spent on reading the data; give more with --budget")
         probe = copy.deepcopy(self._network).train()
         batch = self._feed(0)
-        step = 1.1 * _quickest(lambda: self._rehearse(probe, batch), tries=4)
+        step = 1.1 * _quickest(lambda: torch.autograd.backward(self._judge(probe, batch)[0]), tries=4)
         some = self._val[:: max(1, len(self._val) // 8)]
         infer = torch_infer(probe.eval(), self._objective, self._fabric.device)
         validation = _quickest(lambda: validate(some, self._plan, infer), tries=2) * len(self._val) / len(some)
         self.state.val_every = max(1, math.ceil(_VALIDATIONS * validation / (_MOST_VALIDATING * seconds)))
         validation *= len(thinned(self._val, self.state.val_every)) / len(self._val)
         return max(_VALIDATIONS, two_digits((0.97 * seconds - _VALIDATIONS * validation) / step))
-
-    def _rehearse(self, probe: Network, batch: Batch) -> None:
-        """A step's work without its effect."""
-        image, target, valid, bags = (
-            self._fabric.to_device(t) for t in (batch.image, batch.target, batch.valid, batch.bags)
-        )
-        with self._fabric.autocast():
-            outputs = [o.float() for o in probe.outputs(image.to(memory_format=torch.channels_last))]
-        torch.autograd.backward(self._objective.loss(outputs, target, valid, bags))
 
     def save(self, now: float) -> None:
         """Write the checkpoint."""

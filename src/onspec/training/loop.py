@@ -173,6 +173,16 @@ def _saved(run: Path) -> dict[str, Any] | None:
     return saved
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The loss of a batch, and what its quality is told from: logits (N, K, H, W), target of that shape, and valid."""
+
+    loss: Tensor
+    logits: Tensor
+    target: Tensor
+    valid: Tensor
+
+
 class _Session:
     """The moving parts of one `fit`: network, its running average, optimiser, crops, and how far they are."""
 
@@ -198,11 +208,11 @@ class _Session:
         with Prefetch(self._feed, state.step, threads=self._cutters()) as batches:
             while self._goes_on(clock, budget):
                 progress = self.schedule.progress(state.step)
-                loss, quality = self._step(next(batches), progress)
+                judged = self._step(next(batches), progress)
                 state.step += 1
                 now = clock()
                 if state.step % _CURVE_EVERY == 0 or state.step == self.schedule.steps:
-                    rate = self._rate(progress)
+                    rate, (loss, quality) = self._rate(progress), self._told(judged)
                     self._note(now, loss=loss, lr=rate, **{f"{self._objective.figure}_train": quality})
                     if self._fabric.is_global_zero:
                         watch(progress, loss, quality, math.nan if budget.steps else budget.deadline - now)
@@ -242,28 +252,32 @@ class _Session:
         peak = self._plan.learning_rate
         return learning_rate(peak, progress) if self._plan.schedule == "cosine" else peak
 
-    def _step(self, batch: Batch, progress: float) -> tuple[float, float]:
+    def _step(self, batch: Batch, progress: float) -> _Judged:
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate(progress)
         self._network.train()
         self._reseed()
-        loss, quality = self._judge(self._model, batch)
+        judged = self._judge(self._model, batch)
         self._optimiser.zero_grad(set_to_none=True)
-        self._fabric.backward(loss)
+        self._fabric.backward(judged.loss)
         self._fabric.clip_gradients(self._model, self._optimiser, max_norm=1.0)
         self._optimiser.step()
         self._average.update_parameters(self._network)
-        return self._over_all(float(loss.detach())), self._over_all(quality)
+        return judged
 
-    def _judge(self, network: Any, batch: Batch) -> tuple[Tensor, float]:  # noqa: ANN401 - or Fabric's
-        """The loss of a network on a batch, computed in the machine's precision, and its quality there."""
+    def _judge(self, network: Any, batch: Batch) -> _Judged:  # noqa: ANN401 - or Fabric's
+        """How wrong a network is on a batch, computed in the machine's precision."""
         image, target, valid, bags = (
             self._fabric.to_device(t) for t in (batch.image, batch.target, batch.valid, batch.bags)
         )
         with self._fabric.autocast():  # Fabric does so for itself only where it wraps the network for many processes
             outputs = [o.float() for o in network.outputs(image.to(memory_format=torch.channels_last))]
-        loss = self._objective.loss(outputs, target, valid, bags)
-        return loss, self._objective.quality(outputs[0].detach(), target, valid)
+        return _Judged(self._objective.loss(outputs, target, valid, bags), outputs[0].detach(), target, valid)
+
+    def _told(self, judged: _Judged) -> tuple[float, float]:
+        """Loss and quality over all processes."""
+        quality = self._objective.quality(judged.logits, judged.target, judged.valid)
+        return self._over_all(float(judged.loss.detach())), self._over_all(quality)
 
     def _over_all(self, figure: float) -> float:
         """The mean over the processes; of their losses, that is the loss of all crops."""
@@ -306,7 +320,7 @@ class _Session:
             raise UsageError("the time budget is spent on reading the data; give more with --budget")
         probe = copy.deepcopy(self._network).train()
         batch = self._feed(0)
-        step = 1.1 * _quickest(lambda: torch.autograd.backward(self._judge(probe, batch)[0]), tries=4)
+        step = 1.1 * _quickest(lambda: torch.autograd.backward(self._judge(probe, batch).loss), tries=4)
         some = self._val[:: max(1, len(self._val) // 8)]
         infer = torch_infer(probe.eval(), self._objective, self._fabric.device)
         validation = _quickest(lambda: validate(some, self._plan, infer), tries=2) * len(self._val) / len(some)
@@ -371,7 +385,7 @@ def _network(plan: Plan) -> Network:
 
 def _optimiser(network: nn.Module, plan: Plan) -> Optimizer:
     kind: type[Adam] = {"adamw": AdamW, "adam": Adam}[plan.optimiser]
-    return kind(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    return kind(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True)
 
 
 def _running_average(keep: float) -> Callable[[Any, Any, Any], None]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from onspec.domain import LabelError
-from onspec.imaging.masks import binarise, decode_codes, decode_label, decode_mask, merge
+from onspec.imaging.masks import binarise, decode_codes, decode_label, decode_mask, decode_numbers, merge
 
 TRUTH = np.zeros((24, 32), np.uint8)
 TRUTH[6:14, 10:22] = 1
@@ -151,3 +151,26 @@ def test_of_two_palette_entries_of_one_colour_the_first_is_the_code() -> None:
 def test_pictures_hold_no_codes(data: bytes) -> None:
     with pytest.raises(LabelError, match=r"m\.png: .* holds no class codes"):
         decode_codes(data, "m.png")
+
+
+def _two_touching() -> NDArray[np.uint8]:
+    picture = np.zeros((8, 10, 3), np.uint8)
+    picture[2:6, 1:5], picture[2:6, 5:9] = (200, 30, 30), (30, 30, 200)
+    return picture
+
+
+def test_objects_of_different_colours_are_told_apart_where_they_touch() -> None:
+    numbers = decode_numbers(cv2.imencode(".png", _two_touching())[1].tobytes(), "m.png")
+    assert sorted(set(numbers.ravel().tolist())) == [0, 1, 2]
+    assert len(set(numbers[2:6, 1:5].ravel().tolist())) == len(set(numbers[2:6, 5:9].ravel().tolist())) == 1
+    assert numbers[3, 4] != numbers[3, 5]
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "transparent"])
+def test_a_picture_that_numbers_no_objects_is_refused(kind: str) -> None:
+    picture = _two_touching()
+    if kind == "transparent":
+        picture = np.dstack([picture, picture.any(axis=2).astype(np.uint8) * 255])
+    data = cv2.imencode(".jpg" if kind == "jpeg" else ".png", picture)[1].tobytes()
+    with pytest.raises(LabelError, match=r"m: .* number no objects; export it as PNG of gray values"):
+        decode_numbers(data, "m")

@@ -136,15 +136,24 @@ def test_a_network_that_does_not_fit_is_named(wishes: Wishes, sentence: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("side", "largest", "crop"),
-    [(100, 100, 128), (256, 256, 256), (300, 360, 384), (300, 900, 384), (512, 512, 512), (2000, 2000, 512)],
+    ("side", "largest", "scale", "crop"),
+    [
+        (100, 100, 1, 128),
+        (256, 256, 1, 256),
+        (320, 350, 0.8, 288),
+        (333, 333, 0.768, 256),
+        (320, 900, 0.8, 320),  # what is much longer than the median is cut
+        (512, 512, 0.5, 256),
+        (1024, 1024, 0.25, 256),
+        (1600, 1600, 0.25, 416),
+        (4096, 4096, 0.125, 512),
+    ],
 )
-def test_to_classify_a_crop_holds_the_whole_image(side: int, largest: int, crop: int) -> None:
+def test_to_classify_a_crop_holds_the_whole_image(side: int, largest: int, scale: float, crop: int) -> None:
     plan = plan_of(
         Wishes(Task.CLASSIFY), widths=(side, largest), heights=(side, side), median_side=side, located="nowhere"
     )
-    assert plan.crop == crop
-    assert plan.input.scale == (0.25 if side == 2000 else 1)
+    assert (plan.input.scale, plan.crop) == (scale, crop)
 
 
 @pytest.mark.parametrize("side", [40, 96, 200, 512, 4000])

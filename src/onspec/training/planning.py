@@ -15,8 +15,9 @@ from onspec.training.survey import Survey
 DECK = "deck"
 """The name of the plan that follows the 2018 talk to the letter."""
 
-_LONGEST_WHOLE = 512
-"""Longest side, working px, of images that are classified as a whole."""
+_WHOLE, _COARSEST_WHOLE, _LONGEST_WHOLE = 256, 0.25, 512
+"""Side, working px, that images are brought to which are classified as a whole; to no less than a quarter of theirs as
+long as they then fit into the last of the three."""
 
 _LEAST_SIDE, _LEAST_WIDTH = 16, 3
 """What nine of ten defects keep at working resolution, px: the side of a square of their area, and their width."""
@@ -188,9 +189,10 @@ def _scale(facts: Survey, task: Task) -> tuple[float, str]:
     each time."""
     scale = 1.0
     if task is Task.CLASSIFY:
-        while facts.median_side * scale > _LONGEST_WHOLE:
-            scale /= 2
-        return scale, f"scale {scale:g}: images are classified as a whole, so that {_LONGEST_WHOLE} px are enough"
+        side = facts.median_side
+        wanted = min(1.0, max(_WHOLE / side, min(_COARSEST_WHOLE, _LONGEST_WHOLE / side)))
+        scale = math.floor(wanted * 1000) / 1000  # readable, and no pixel longer than wanted
+        return scale, f"scale {scale:g}: images are classified as a whole, so that {side * scale:.0f} px are enough"
     side, width = facts.small_defect_side, facts.narrow_defect_width
     if side is None or width is None:
         return scale, "full resolution: no defect is located"
@@ -214,7 +216,7 @@ def _crop(facts: Survey, task: Task, scale: float, stride: int) -> tuple[int, st
     """256 px, less for small images; a whole image to be classified. A multiple of the stride."""
     side = facts.median_side * scale
     if task is Task.CLASSIFY:
-        longest = min(max(facts.widths[1], facts.heights[1]) * scale, 1.25 * side, _LONGEST_WHOLE)
+        longest = min(max(facts.widths[1], facts.heights[1]) * scale, 1.25 * side)
         return math.ceil(longest / stride) * stride, f"whole images: the median one is {side:.0f} px long"
     wanted = min(256.0, max(64.0, side))
     return max(stride, round(wanted / stride) * stride), f"the median image is {side:.0f} px long at working resolution"

@@ -189,10 +189,10 @@ def _scale(facts: Survey, task: Task) -> tuple[float, str]:
     each time."""
     scale = 1.0
     if task is Task.CLASSIFY:
-        side = facts.median_side
-        wanted = min(1.0, max(_WHOLE / side, min(_COARSEST_WHOLE, _LONGEST_WHOLE / side)))
+        long = facts.median_side
+        wanted = min(1.0, max(_WHOLE / long, min(_COARSEST_WHOLE, _LONGEST_WHOLE / long)))
         scale = math.floor(wanted * 1000) / 1000  # readable, and no pixel longer than wanted
-        return scale, f"scale {scale:g}: images are classified as a whole, so that {side * scale:.0f} px are enough"
+        return scale, f"scale {scale:g}: images are classified as a whole, so that {long * scale:.0f} px are enough"
     side, width = facts.small_defect_side, facts.narrow_defect_width
     if side is None or width is None:
         return scale, "full resolution: no defect is located"

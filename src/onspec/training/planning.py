@@ -186,7 +186,7 @@ def _extent(sizes: tuple[int, int]) -> Extent:
 
 def _scale(facts: Survey, task: Task) -> tuple[float, str]:
     """Halve large images while the small defects keep 16 px of side, and thin ones 3 px of width: a quarter of the cost
-    each time."""
+    each time. Of whole images nobody knows the defects; the smaller they are, the more often each is seen."""
     scale = 1.0
     if task is Task.CLASSIFY:
         long = facts.median_side

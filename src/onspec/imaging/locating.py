@@ -253,6 +253,7 @@ class Locator:
         for level in range(coarse, self._fine - 1, -1):
             ranked = [self._patches[level].refined(levels[level], pose) for pose in poses]
             ranked.sort(key=lambda pair: -pair[1])
+            ranked = _once(ranked)
             ranked = [pair for pair in ranked if pair[1] >= _PROMISING * ranked[0][1]][: max(2, level - self._fine + 2)]
             poses = [pose.scaled(2.0) for pose, _ in ranked]
         if ranked:
@@ -343,3 +344,14 @@ def _loose(movement: NDArray[np.float32]) -> str:
 
 _LOOK = "look at the image, and whether camera, light and part are as they were taught"
 _TEACH = "give an image that shows it clearly, or find it another way"
+
+
+def _once(ranked: list[tuple[Pose, float]]) -> list[tuple[Pose, float]]:
+    """Without those that have come to the place of a better one, which would crowd out a second part."""
+    kept: list[tuple[Pose, float]] = []
+    for pose, score in ranked:
+        if all(
+            math.hypot(pose.x - o.x, pose.y - o.y) > 0.5 or abs(pose.angle_deg - o.angle_deg) > 0.5 for o, _ in kept
+        ):
+            kept.append((pose, score))
+    return kept

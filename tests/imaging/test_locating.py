@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from onspec.domain import PartNotFoundError, RulesError
-from onspec.imaging.locating import Locator, locate
+from onspec.imaging.aligning import Pose
+from onspec.imaging.locating import Locator, _once, locate
 from onspec.imaging.part_spec import PartSpec
 from onspec.imaging.reading import read_image
 
@@ -154,6 +155,12 @@ def test_a_part_that_leaves_the_image_is_not_found() -> None:
     image, _ = moved(taught, (160, 120), 0.0, (120, 0))
     with pytest.raises(PartNotFoundError, match="wholly in the image"):
         locate(image[:, :300], taught, ANYWHERE)
+
+
+def test_candidates_that_come_to_one_place_are_one() -> None:
+    first, again = (Pose(75, 110, 359.9), 1.0), (Pose(75.2, 110.1, 0.1), 0.99)
+    second, turned = (Pose(235, 110, 0), 0.98), (Pose(75, 110, 9), 0.9)
+    assert _once([first, again, second, turned]) == [first, second, turned]
 
 
 def test_two_parts_in_one_image_are_not_told_apart() -> None:

@@ -30,6 +30,8 @@ _OUTLINED = 640
 _CANDIDATES = 6
 _MOST_PLACES = 3e6
 """Places and angles in the smallest image that are tried, at most: a fifth of a second or so."""
+_SAME_PX, _SAME_DEG = 0.5, 0.5
+"""Refined candidates nearer than this, in px of their level and in turn, have come to one place."""
 _PROMISING = 0.75
 """Share of the best candidate's likeness below which another is not followed."""
 _LOOKALIKE = 0.95
@@ -252,8 +254,7 @@ class Locator:
         ranked: list[tuple[Pose, float]] = []
         for level in range(coarse, self._fine - 1, -1):
             ranked = [self._patches[level].refined(levels[level], pose) for pose in poses]
-            ranked.sort(key=lambda pair: -pair[1])
-            ranked = _once(ranked)
+            ranked = _once(sorted(ranked, key=lambda pair: -pair[1]))
             ranked = [pair for pair in ranked if pair[1] >= _PROMISING * ranked[0][1]][: max(2, level - self._fine + 2)]
             poses = [pose.scaled(2.0) for pose, _ in ranked]
         if ranked:
@@ -291,6 +292,18 @@ class Locator:
     def _distinct(self, a: Pose, b: Pose) -> bool:
         side = min(self._patches[self._fine].size) * 2**self._fine
         return a.distance(b) > side / 4 or turn_between(a.angle_deg, b.angle_deg) > _APART_DEG
+
+
+def _once(ranked: list[tuple[Pose, float]]) -> list[tuple[Pose, float]]:
+    """Without those that have come to the place of a better one, which would crowd out a second part."""
+    kept: list[tuple[Pose, float]] = []
+    for pose, score in ranked:
+        if not any(
+            pose.distance(other) < _SAME_PX and turn_between(pose.angle_deg, other.angle_deg) < _SAME_DEG
+            for other, _ in kept
+        ):
+            kept.append((pose, score))
+    return kept
 
 
 def _rectangle(spec: PartSpec, size: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -344,14 +357,3 @@ def _loose(movement: NDArray[np.float32]) -> str:
 
 _LOOK = "look at the image, and whether camera, light and part are as they were taught"
 _TEACH = "give an image that shows it clearly, or find it another way"
-
-
-def _once(ranked: list[tuple[Pose, float]]) -> list[tuple[Pose, float]]:
-    """Without those that have come to the place of a better one, which would crowd out a second part."""
-    kept: list[tuple[Pose, float]] = []
-    for pose, score in ranked:
-        if all(
-            math.hypot(pose.x - o.x, pose.y - o.y) > 0.5 or abs(pose.angle_deg - o.angle_deg) > 0.5 for o, _ in kept
-        ):
-            kept.append((pose, score))
-    return kept

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,6 +178,31 @@ def test_every_engine_computes_what_the_reference_computes(
         expected = reference.infer(batch)
         apart = np.abs(engine.infer(batch) - expected) / np.maximum(1.0, np.abs(expected))
         assert apart.max() < 1e-5
+
+
+def test_openvino_makes_only_the_programs_that_it_needs(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for each of the first eight sizes, one for all others, and none before an image asks for it."""
+    open_engine("openvino", make_model(), threads=1).close()  # imports it as onspec does
+    import openvino
+
+    made: list[str] = []
+    whole: Any = openvino.Core.compile_model
+
+    def compile_model(core: Any, network: Any, *rest: Any) -> Any:  # noqa: ANN401 - OpenVINO's own
+        made.append(str(network.inputs[0].partial_shape))
+        return whole(core, network, *rest)
+
+    monkeypatch.setattr(openvino.Core, "compile_model", compile_model)
+    engine = open_engine("openvino", make_model(), threads=1)
+    assert not made
+    for side in (1, 1, 2):
+        engine.infer(np.zeros((1, 1, 16, 16 * side), np.float32))
+    assert made == ["[1,1,16,16]", "[1,1,16,32]"]
+    for side in range(1, 12):
+        engine.infer(np.zeros((1, 1, 16, 16 * side), np.float32))
+    assert len(made) == 9
+    assert "?" in made[-1]
+    engine.close()
 
 
 def test_a_result_stays_what_it_was(make_model: MakeModel) -> None:

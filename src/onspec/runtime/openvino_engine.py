@@ -59,7 +59,11 @@ def save(model: bytes, path: Path) -> None:
 
 
 class OpenVinoEngine:
-    """A loaded model, compiled for each of the first sizes it sees, and once for all others."""
+    """A loaded model, compiled for each of the first sizes it sees, and once for all others.
+
+    None is compiled before its first input comes. Most recipes never need the one for all sizes, which would take a
+    good part of the time that `onspec inspect` has to start.
+    """
 
     name = NAME
 
@@ -74,7 +78,6 @@ class OpenVinoEngine:
             **({} if threads is None else {"INFERENCE_NUM_THREADS": str(threads)}),
         }
         self._requests: dict[tuple[int, ...] | None, openvino.InferRequest] = {}
-        self._request(None)  # a network that cannot be compiled is found now
 
     def infer(self, batch: Tensor) -> Tensor:
         """float32 (N, C, H, W) → float32 (N, P, H/c, W/c).
@@ -100,8 +103,8 @@ class OpenVinoEngine:
         """The program for this size; for any size with `None`, or where there are enough others."""
         if shape in self._requests:
             return self._requests[shape]
-        if shape is not None and len(self._requests) > _FIXED:
-            return self._requests[None]
+        if shape is not None and len(self._requests) >= _FIXED:
+            return self._request(None)
         assert self._core is not None
         network = self._network
         if shape is not None:

@@ -113,8 +113,8 @@ class OpenVinoEngine:
         try:
             request = self._core.compile_model(network, "CPU", self._settings).create_infer_request()
         except (RuntimeError, ValueError) as error:
-            what = "the model cannot be loaded" if shape is None else f"an input of shape {shape} cannot be compiled"
-            raise EngineError(f"{what} by OpenVINO: {_line(error)}") from error
+            what = "inputs of any size" if shape is None else f"an input of shape {shape}"
+            raise EngineError(f"the model cannot be compiled by OpenVINO for {what}: {_line(error)}") from error
         self._requests[shape] = request
         return request
 

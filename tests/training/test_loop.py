@@ -181,12 +181,15 @@ def test_another_plan_or_seed_does_not_resume(
         run_fit(finished[0], small_plan, pools, resume=True, seed=1)
 
 
+@pytest.mark.parametrize("lacking", [("state", "top_without"), ("optimisers",)])
 def test_a_checkpoint_of_another_version_is_named(
-    tmp_path: Path, small_plan: Plan, pools: Pools, finished: tuple[Path, Outcome], run_fit: RunFit
-) -> None:
+    lacking: tuple[str, ...], tmp_path: Path, small_plan: Plan, pools: Pools, finished: tuple[Path, Outcome],
+    run_fit: RunFit,
+) -> None:  # fmt: skip
     saved = checkpoint.load(finished[0])
     assert saved is not None
-    del saved["state"]["top_without"]
+    *within, name = lacking
+    del (saved[within[0]] if within else saved)[name]
     checkpoint.save(tmp_path, saved)
     with pytest.raises(UsageError, match="of another version of onspec; start anew with another --out"):
         run_fit(tmp_path, small_plan, pools, resume=True)

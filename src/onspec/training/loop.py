@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from onspec.domain import UsageError
@@ -23,6 +22,7 @@ from onspec.training.interruption import Interruption
 from onspec.training.machine import open_machine
 from onspec.training.networks import NETWORKS, Network
 from onspec.training.objectives import objective_of
+from onspec.training.optimising import optimisers
 from onspec.training.plan import Plan
 from onspec.training.pool import Labelled
 from onspec.training.prefetch import Batch, Feed, Prefetch
@@ -168,7 +168,7 @@ def _saved(run: Path) -> dict[str, Any] | None:
         UsageError: it is of a version of onspec that kept other things.
     """
     saved = checkpoint.load(run)
-    if saved is not None and set(saved["state"]) != {f.name for f in fields(State)}:
+    if saved is not None and ("optimisers" not in saved or set(saved["state"]) != {f.name for f in fields(State)}):
         raise UsageError(f"{run}: its checkpoint is of another version of onspec; start anew with another --out")
     return saved
 
@@ -193,7 +193,7 @@ class _Session:
         if plan.start == "surfaces":
             start_from_surfaces(self._network)
         self._objective = objective_of(plan)
-        self._model, self._optimiser = fabric.setup(self._network, _optimiser(self._network, plan))
+        self._model, *self._optimisers = fabric.setup(self._network, *optimisers(self._network, plan))
         self._model.mark_forward_method("outputs")
         self._average = AveragedModel(self._network, multi_avg_fn=_running_average(plan.ema), use_buffers=True)
         self._feed = Feed(sampler, self._objective, plan.input.stride, fabric.global_rank, fabric.world_size)
@@ -253,15 +253,16 @@ class _Session:
         return learning_rate(peak, progress) if self._plan.schedule == "cosine" else peak
 
     def _step(self, batch: Batch, progress: float) -> _Judged:
-        for group in self._optimiser.param_groups:
+        for group in (group for optimiser in self._optimisers for group in optimiser.param_groups):
             group["lr"] = self._rate(progress)
         self._network.train()
         self._reseed()
         judged = self._judge(self._model, batch)
-        self._optimiser.zero_grad(set_to_none=True)
+        self._model.zero_grad(set_to_none=True)
         self._fabric.backward(judged.loss)
-        self._fabric.clip_gradients(self._model, self._optimiser, max_norm=1.0)
-        self._optimiser.step()
+        nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
+        for optimiser in self._optimisers:
+            optimiser.step()
         self._average.update_parameters(self._network)
         return judged
 
@@ -319,8 +320,14 @@ class _Session:
         if seconds <= 0:
             raise UsageError("the time budget is spent on reading the data; give more with --budget")
         probe = copy.deepcopy(self._network).train()
-        batch = self._feed(0)
-        step = 1.1 * _quickest(lambda: torch.autograd.backward(self._judge(probe, batch).loss), tries=4)
+        steppers, batch = optimisers(probe, self._plan), self._feed(0)
+
+        def work() -> None:
+            torch.autograd.backward(self._judge(probe, batch).loss)
+            for stepper in steppers:
+                stepper.step()
+
+        step = 1.05 * _quickest(work, tries=4)
         some = self._val[:: max(1, len(self._val) // 8)]
         infer = torch_infer(probe.eval(), self._objective, self._fabric.device)
         validation = _quickest(lambda: validate(some, self._plan, infer), tries=2) * len(self._val) / len(some)
@@ -341,7 +348,7 @@ class _Session:
                 "seed": self._seed,
                 "network": self._network.state_dict(),
                 "average": self._average.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
                 "schedule": self.schedule.as_dict(),
                 "state": {f.name: getattr(s, f.name) for f in fields(State)},
             },
@@ -353,7 +360,8 @@ class _Session:
             raise UsageError(f"{self._run}: the run was started with another plan or seed; use those, or another --out")
         self._network.load_state_dict(saved["network"])
         self._average.load_state_dict(saved["average"])
-        self._optimiser.load_state_dict(saved["optimiser"])
+        for optimiser, kept in zip(self._optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
         self.state, self.schedule = State(**saved["state"]), Schedule(**saved["schedule"])
         if self._fabric.is_global_zero:
             curves.rewind(self._run, self.state.step)
@@ -381,11 +389,6 @@ def _network(plan: Plan) -> Network:
     """Untrained, with its weights laid out as CPU and GPU kernels are fastest."""
     network = NETWORKS[plan.network].make(plan.input.channels, objective_of(plan).planes, plan.input.cell)
     return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
-
-
-def _optimiser(network: nn.Module, plan: Plan) -> Optimizer:
-    kind: type[Adam] = {"adamw": AdamW, "adam": Adam}[plan.optimiser]
-    return kind(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True)
 
 
 def _running_average(keep: float) -> Callable[[Any, Any, Any], None]:

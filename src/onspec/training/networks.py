@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -36,6 +37,10 @@ class Network(nn.Module, ABC):
     def outputs(self, x: Tensor) -> list[Tensor]:
         """Logits, one a cell, first; then coarser ones, if any, which only training looks at."""
 
+    @abstractmethod
+    def edges(self) -> list[nn.Module]:
+        """The layers that see the image, and those that give logits."""
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits, one a cell."""
         return self.outputs(x)[0]
@@ -59,6 +64,10 @@ class UNetDeck(Network):
         rising = list(reversed(self.widths))
         self.up = nn.ModuleList(_relu_pair(a + b, b) for a, b in itertools.pairwise(rising))
         self.head = nn.Conv2d(self.widths[0], planes, 1)
+
+    def edges(self) -> list[nn.Module]:
+        """The first convolution and the last."""
+        return [self.get_submodule("down.0.0"), self.head]
 
     def outputs(self, x: Tensor) -> list[Tensor]:
         """Logits of the size of `x`."""
@@ -143,6 +152,11 @@ class UNetLite(Network):
             return f"coarse.{self.finest - 1}.{rest}"
         return name
 
+    def edges(self) -> list[nn.Module]:
+        """The stem's first convolution, and what gives the logits of each resolution."""
+        last = "head" if self.cell == 1 else f"head.{_LAST}"
+        return [self.get_submodule("stem.0.0"), self.get_submodule(last), *self.coarse]
+
     def outputs(self, x: Tensor) -> list[Tensor]:
         """Logits of one a cell, then, for cells of one pixel, those of 1/4, 1/8 and 1/16 of it."""
         x = self.stem(x)
@@ -213,6 +227,10 @@ class CnnWeimer(Network):
             nn.Conv2d(1024, 1024, 1), nn.ReLU(inplace=True), nn.Dropout2d(0.5), nn.Conv2d(1024, planes, 1),
         )  # fmt: skip
 
+    def edges(self) -> list[nn.Module]:
+        """The first convolution and the last."""
+        return [self.get_submodule("features.0.0"), self.classify[-1]]
+
     def outputs(self, x: Tensor) -> list[Tensor]:
         """Logits, one every 16 px."""
         return [self.classify(self.features(x))]
@@ -220,15 +238,17 @@ class CnnWeimer(Network):
 
 @dataclass(frozen=True, slots=True)
 class NetworkEntry:
-    """How a network is made, of (channels, planes, cell), and what for: task → the cell, in px, of its output."""
+    """How a network is made, of (channels, planes, cell), what for: task → the cell, in px, of its output, and what
+    it is trained with."""
 
     make: Callable[[int, int, int], Network]
     stride: int
     cells: Mapping[Task, int]
+    optimiser: Literal["muon", "adamw"] = "adamw"
 
 
 NETWORKS: dict[str, NetworkEntry] = {
-    "unet-lite": NetworkEntry(UNetLite, UNetLite.stride, {Task.SEGMENT: 1, Task.DETECT: 4, Task.CLASSIFY: 8}),
+    "unet-lite": NetworkEntry(UNetLite, UNetLite.stride, {Task.SEGMENT: 1, Task.DETECT: 4, Task.CLASSIFY: 8}, "muon"),
     "unet-deck": NetworkEntry(UNetDeck, UNetDeck.stride, {Task.SEGMENT: 1}),
     "cnn-weimer": NetworkEntry(CnnWeimer, CnnWeimer.stride, {Task.CLASSIFY: 16}),
 }

@@ -27,7 +27,8 @@ class Plan(BaseModel):
         defect_share: share of the crops that show a defect.
         paste_share, synthetic_share: of those, the shares that show a defect pasted from another image, and a
             synthetic one, on good surface.
-        optimiser, learning_rate, weight_decay, schedule: the rate of `cosine` rises for 5 % of the steps and falls
+        optimiser, learning_rate, weight_decay, schedule: `muon` steps the layers inside the network, `adamw` its edges
+            and biases beside it, or all; the rate of `cosine` rises for 5 % of the steps and falls
             along a cosine.
         ema: share of the running average of weights that a step keeps; validation and the recipe use the average.
         defective_only: good images are left out of the training.
@@ -48,7 +49,7 @@ class Plan(BaseModel):
     synthetic_share: float = Field(0.0, ge=0, le=1)
     augmentation: Augmentation = Augmentation()
     loss: Literal["dice+ce", "dice"] = "dice+ce"
-    optimiser: Literal["adamw", "adam"] = "adamw"
+    optimiser: Literal["muon", "adamw", "adam"] = "muon"
     schedule: Literal["cosine", "constant"] = "cosine"
     learning_rate: float = Field(1.5e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)

@@ -19,6 +19,9 @@ _WHOLE, _COARSEST_WHOLE, _LONGEST_WHOLE = 256, 0.25, 512
 """Side, working px, that images are brought to which are classified as a whole; to no less than a quarter of theirs as
 long as they then fit into the last of the three."""
 
+_LONGEST = {Task.SEGMENT: 800, Task.DETECT: 400}
+"""Working px up to which images of located defects are not halved: areas are drawn to the pixel, boxes are not."""
+
 _LEAST_SIDE, _LEAST_WIDTH = 16, 3
 """What nine of ten defects keep at working resolution, px: the side of a square of their area, and their width."""
 
@@ -88,6 +91,7 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
         paste_share=paste,
         synthetic_share=synthetic,
         augmentation=augmentation,
+        optimiser=entry.optimiser,
     )
     reasons = {
         "task": task_reason,
@@ -101,6 +105,7 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
         "defect_share": f"{facts.good} good and {facts.defective} defective images: both are shown equally often",
         "paste_share": shares_reason,
         "augmentation": augmentation_reason,
+        "optimiser": "what this network learns most with in a step",
     }
     return plan, reasons
 
@@ -196,7 +201,8 @@ def _scale(facts: Survey, task: Task) -> tuple[float, str]:
     side, width = facts.small_defect_side, facts.narrow_defect_width
     if side is None or width is None:
         return scale, "full resolution: no defect is located"
-    while facts.median_side * scale > 800 and side * scale / 2 >= _LEAST_SIDE and width * scale / 2 >= _LEAST_WIDTH:
+    longest = _LONGEST[task]
+    while facts.median_side * scale > longest and side * scale / 2 >= _LEAST_SIDE and width * scale / 2 >= _LEAST_WIDTH:
         scale /= 2
     return (
         scale,

@@ -19,12 +19,14 @@ from typing import Any
 from benchmarks.quality import COLUMNS, measure, row
 from ruamel.yaml import YAML
 
+from onspec.training.plan import Plan
+
 
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("choices", nargs="+", metavar="CHOICE")
+    parser.add_argument("choices", nargs="+", metavar="CHOICE", type=_choice)
     parser.add_argument("--steps", type=int, help="as many for each; otherwise what the budget allows")
     parser.add_argument("--budget", default="60m")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -45,6 +47,14 @@ def main() -> None:
                 _run(given.data, folder / f"choice{number}", given.budget, seed, options, choice)
 
 
+def _choice(told: str) -> str:
+    """The choice as it is, if the plan has such fields."""
+    for name in choices_of(told):
+        if name.partition(".")[0] not in Plan.model_fields:
+            raise argparse.ArgumentTypeError(f"the plan has no field {name!r}; it has {', '.join(Plan.model_fields)}")
+    return told
+
+
 def choices_of(told: str) -> dict[str, Any]:
     """`a.b=1,c=x` → {"a.b": 1, "c": "x"}."""
     pairs = (pair.partition("=") for pair in told.split(","))
@@ -52,11 +62,7 @@ def choices_of(told: str) -> dict[str, Any]:
 
 
 def changed(plan: Path, choices: Mapping[str, Any], to: Path) -> None:
-    """Write the plan with other choices.
-
-    Raises:
-        KeyError: it has no such field.
-    """
+    """Write the plan with other choices."""
     yaml = YAML()
     document = yaml.load(plan)
     for name, value in choices.items():
@@ -64,9 +70,7 @@ def changed(plan: Path, choices: Mapping[str, Any], to: Path) -> None:
         place = document
         for step in within:
             place = place[step]
-        if last not in place:
-            raise KeyError(f"the plan has no {name}")
-        place[last] = value
+        place[last] = value  # training refuses what a plan cannot hold
     yaml.dump(document, to)
 
 

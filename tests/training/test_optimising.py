@@ -110,14 +110,18 @@ def test_every_weight_is_stepped_once(kind: str, name: str, task: Task, plan_for
 
 
 def test_its_average_is_kept_with_its_state() -> None:
-    weights = nn.Parameter(torch.randn(4, 9, generator=torch.Generator().manual_seed(1)))
-    again = nn.Parameter(weights.detach().clone())
-    one, other = Muon([weights], 0.01, 0.0), Muon([again], 0.01, 0.0)
-    for step in range(4):
-        if step == 2:
-            other.load_state_dict(copy.deepcopy(one.state_dict()))
-            again.data.copy_(weights.data)
-        for optimiser, parameter in ((one, weights), (other, again))[: 2 if step >= 2 else 1]:
-            parameter.grad = torch.randn(4, 9, generator=torch.Generator().manual_seed(step))
+    gradients = torch.randn(4, 4, 9, generator=torch.Generator().manual_seed(0))
+
+    def stepped(weights: nn.Parameter, optimiser: Muon, some: Tensor) -> Tensor:
+        for gradient in some:
+            weights.grad = gradient.clone()
             optimiser.step()
-    assert torch.equal(weights, again)
+        return weights.detach()
+
+    weights = nn.Parameter(torch.zeros(4, 9))
+    optimiser = Muon([weights], 0.01, 0.0)
+    again = nn.Parameter(stepped(weights, optimiser, gradients[:2]).clone())
+    resumed = Muon([again], 0.01, 0.0)
+    resumed.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    whole = stepped(weights, optimiser, gradients[2:])
+    assert torch.equal(stepped(again, resumed, gradients[2:]), whole)

@@ -161,6 +161,10 @@ def load_kept(run: Path) -> Network:
     return network.eval()
 
 
+_KEPT = {"plan", "seed", "network", "average", "optimisers", "schedule", "state"}
+"""What a checkpoint holds; its `state` has the fields of `State`."""
+
+
 def _saved(run: Path) -> dict[str, Any] | None:
     """The checkpoint of a run, if it has one.
 
@@ -168,7 +172,7 @@ def _saved(run: Path) -> dict[str, Any] | None:
         UsageError: it is of a version of onspec that kept other things.
     """
     saved = checkpoint.load(run)
-    if saved is not None and ("optimisers" not in saved or set(saved["state"]) != {f.name for f in fields(State)}):
+    if saved is not None and (set(saved) != _KEPT or set(saved["state"]) != {f.name for f in fields(State)}):
         raise UsageError(f"{run}: its checkpoint is of another version of onspec; start anew with another --out")
     return saved
 

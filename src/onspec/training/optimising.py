@@ -34,14 +34,10 @@ def optimisers(network: Network, plan: Plan) -> Sequence[Optimizer]:
     AdamW.
     """
     if plan.optimiser == "muon":
-        edges = {id(layer) for layer in network.edges()}
-        layers = [m for m in network.modules() if isinstance(m, nn.Conv2d) and id(m) not in edges]
-        inside = {id(m.weight) for m in layers}
-        others = [p for p in network.parameters() if id(p) not in inside]
-        return (
-            Muon([p for p in network.parameters() if id(p) in inside], plan.learning_rate, plan.weight_decay),
-            _adam(AdamW, others, plan),
-        )
+        edges = set(network.edges())
+        inside = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d) and m not in edges]
+        others = [p for p in network.parameters() if not any(p is weight for weight in inside)]
+        return Muon(inside, plan.learning_rate, plan.weight_decay), _adam(AdamW, others, plan)
     return (_adam({"adamw": AdamW, "adam": Adam}[plan.optimiser], list(network.parameters()), plan),)
 
 
@@ -52,7 +48,7 @@ def _adam(kind: type[Adam], parameters: list[nn.Parameter], plan: Plan) -> Optim
 class Muon(Optimizer):
     """For weights (O, I, …) of layers inside a network, each taken as a matrix of O rows; decay as in AdamW."""
 
-    def __init__(self, parameters: Sequence[nn.Parameter], lr: float, weight_decay: float) -> None:
+    def __init__(self, parameters: Sequence[Tensor], lr: float, weight_decay: float) -> None:
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()

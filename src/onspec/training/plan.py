@@ -28,8 +28,7 @@ class Plan(BaseModel):
         paste_share, synthetic_share: of those, the shares that show a defect pasted from another image, and a
             synthetic one, on good surface.
         optimiser, learning_rate, weight_decay, schedule: `muon` steps the layers inside the network, `adamw` its edges
-            and biases beside it, or all; the rate of `cosine` rises for 5 % of the steps and falls
-            along a cosine.
+            and biases beside it, or all; the rate of `cosine` rises for 5 % of the steps and falls along a cosine.
         ema: share of the running average of weights that a step keeps; validation and the recipe use the average.
         defective_only: good images are left out of the training.
     """

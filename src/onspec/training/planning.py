@@ -105,7 +105,7 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
         "defect_share": f"{facts.good} good and {facts.defective} defective images: both are shown equally often",
         "paste_share": shares_reason,
         "augmentation": augmentation_reason,
-        "optimiser": "what this network learns most with in a step",
+        "optimiser": "what this network was measured to learn well with",
     }
     return plan, reasons
 

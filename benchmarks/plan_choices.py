@@ -1,6 +1,7 @@
 """What a choice of the plan is worth: the plan that onspec makes of a set, and the same with other choices in it.
 
     python -m benchmarks.plan_choices DATA CHOICE … [--steps 1200 | --budget 5m] [--seeds 0 1] [--keep DIR]
+        [-- further options of onspec train, for each]
 
 A CHOICE is field=value, or several with commas: `optimiser=adamw`, `input.scale=1.0,crop=160`. One after another, each
 trains as long as the plan of onspec does, on the same images. Prints a row a run: what the held-out parts say of the
@@ -10,6 +11,7 @@ network that is kept, by which to choose, and the figures of the test parts, by 
 import argparse
 import json
 import platform
+import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import date
@@ -31,20 +33,27 @@ def main() -> None:
     parser.add_argument("--budget", default="60m")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--keep", type=Path, help="folder for the runs; otherwise they are deleted")
-    given = parser.parse_args()
-    long = ["--steps", str(given.steps)] if given.steps else []
-    told = f"{given.steps} steps" if given.steps else given.budget
+    own, further = _parted(sys.argv[1:])
+    given = parser.parse_args(own)
+    options = [*further, *(["--steps", str(given.steps)] if given.steps else [])]
+    told = " ".join([f"{given.steps} steps" if given.steps else given.budget, *further])
     print(f"{given.data.name}, {told}, {date.today()}, {platform.machine()}")
     print(f"| plan | validation | {' | '.join(COLUMNS)} |\n{'|---' * (len(COLUMNS) + 2)}|", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.keep or Path(temporary)
         for seed in given.seeds:
-            _run(given.data, folder / "as-planned", given.budget, seed, long, "as planned")
+            _run(given.data, folder / "as-planned", given.budget, seed, options, "as planned")
             for number, choice in enumerate(given.choices, start=1):
                 plan = folder / f"choice{number}-seed{seed}.yaml"
                 changed(folder / "as-planned" / f"seed{seed}" / "plan.yaml", choices_of(choice), plan)
-                options = [*long, "--plan", str(plan)]
-                _run(given.data, folder / f"choice{number}", given.budget, seed, options, choice)
+                planned = [*options, "--plan", str(plan)]
+                _run(given.data, folder / f"choice{number}", given.budget, seed, planned, choice)
+
+
+def _parted(words: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before and after `--`."""
+    at = words.index("--") if "--" in words else len(words)
+    return words[:at], words[at + 1 :]
 
 
 def _choice(told: str) -> str:

@@ -1,9 +1,11 @@
 """Make the weights that training starts from anew.
 
-    python -m benchmarks.starting_weights OUT.npz [--surfaces 3000] [--budget 60m] [--sheet SHEET.png]
+    python -m benchmarks.starting_weights OUT.npz [--surfaces 3000] [--budget 60m] [--from surfaces]
+        [--sheet SHEET.png]
 
 Paints surfaces, trains the default network on them as `onspec train --good-only` does, every defect being synthetic,
-and writes its weights. They are the file `src/onspec/training/weights/surfaces.npz` of the package.
+and writes its weights; `--from surfaces` goes on from those of the package, which are its file
+`src/onspec/training/weights/surfaces.npz`.
 """
 
 import argparse
@@ -29,6 +31,7 @@ def main() -> None:
     parser.add_argument("--surfaces", type=int, default=3000)
     parser.add_argument("--budget", default="60m")
     parser.add_argument("--keep", type=Path, help="folder for the surfaces and the run; otherwise they are deleted")
+    parser.add_argument("--from", dest="start", choices=["chance", "surfaces"], default="chance", help="first weights")
     parser.add_argument("--sheet", type=Path, help="a picture of some surfaces")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -39,7 +42,7 @@ def main() -> None:
             shown = [surface(np.random.default_rng([1, i])) for i in range(rows * columns)]
             cv2.imwrite(str(given.sheet), np.vstack([np.hstack(shown[i::rows]) for i in range(rows)]))
         plan = folder / "plan.yaml"
-        plan.write_text(_PLAN)
+        plan.write_text(_PLAN.format(start=given.start))
         arguments = ["train", folder / "data", "--out", folder / "run", "--good-only", "--budget", given.budget]
         files = ["--plan", plan, "--split-file", folder / "split.csv"]
         subprocess.run([sys.executable, "-m", "onspec.cli", *map(str, [*arguments, *files])], check=True)
@@ -47,8 +50,8 @@ def main() -> None:
 
 
 _PLAN = """\
-start: chance
-input: {width: {min: 32, max: 100000}, height: {min: 32, max: 100000}, channels: 1, normalise: image, stride: 32}
+start: {start}
+input: {{width: {{min: 32, max: 100000}}, height: {{min: 32, max: 100000}}, channels: 1, normalise: image, stride: 32}}
 synthetic_share: 1.0
 """
 """What `onspec train` plans for the surfaces, but for the start: their brightness differs, so each is standardised."""

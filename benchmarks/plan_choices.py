@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality import COLUMNS, measure, row
+from benchmarks.quality import COLUMNS, measure, parted, row
 from ruamel.yaml import YAML
 
 from onspec.training.plan import Plan
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--budget", default="60m")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--keep", type=Path, help="folder for the runs; otherwise they are deleted")
-    own, further = _parted(sys.argv[1:])
+    own, further = parted(sys.argv[1:])
     given = parser.parse_args(own)
     options = [*further, *(["--steps", str(given.steps)] if given.steps else [])]
     told = " ".join([f"{given.steps} steps" if given.steps else given.budget, *further])
@@ -48,12 +48,6 @@ def main() -> None:
                 changed(folder / "as-planned" / f"seed{seed}" / "plan.yaml", choices_of(choice), plan)
                 planned = [*options, "--plan", str(plan)]
                 _run(given.data, folder / f"choice{number}", given.budget, seed, planned, choice)
-
-
-def _parted(words: list[str]) -> tuple[list[str], list[str]]:
-    """What stands before and after `--`."""
-    at = words.index("--") if "--" in words else len(words)
-    return words[:at], words[at + 1 :]
 
 
 def _choice(told: str) -> str:

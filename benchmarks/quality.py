@@ -66,6 +66,12 @@ def _shown(value: object) -> str:
     return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
+def parted(words: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before `--`, and after it the further options of onspec train."""
+    at = words.index("--") if "--" in words else len(words)
+    return words[:at], words[at + 1 :]
+
+
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -73,8 +79,8 @@ def main() -> None:
     parser.add_argument("--budget", default="20m")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--keep", type=Path, help="folder for the runs; otherwise they are deleted")
-    arguments, options = parser.parse_known_args()
-    options = [o for o in options if o != "--"]
+    own, options = parted(sys.argv[1:])
+    arguments = parser.parse_args(own)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         machine = f"{os.cpu_count()} CPUs, {platform.machine()}"

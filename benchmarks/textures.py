@@ -8,11 +8,12 @@ Runs `onspec synth`, then `onspec train` and `onspec evaluate --split test` on o
 import argparse
 import os
 import platform
+import sys
 import tempfile
 from datetime import date
 from pathlib import Path
 
-from benchmarks.quality import COLUMNS, measure, onspec, row
+from benchmarks.quality import COLUMNS, measure, onspec, parted, row
 
 from onspec.datasets.textures import TEXTURES
 
@@ -28,8 +29,8 @@ def main() -> None:
     parser.add_argument("--budget", default="5m")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="new folder for data and runs; otherwise they are deleted")
-    arguments, options = parser.parse_known_args()
-    options = [o for o in options if o != "--"]
+    own, options = parted(sys.argv[1:])
+    arguments = parser.parse_args(own)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         asked = [f"--{name}={getattr(arguments, name)}" for name in ("textures", "good", "defective", "seed")]

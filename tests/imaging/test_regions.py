@@ -214,24 +214,21 @@ def test_with_cores_no_pixel_and_no_score_is_lost(
 
 @pytest.mark.parametrize("classes", [1, 3])
 @pytest.mark.parametrize("separate", [False, True])
-def test_time_grows_with_the_image_and_its_regions_and_not_with_their_product(classes: int, separate: bool) -> None:
+def test_five_thousand_regions_take_less_than_a_second(classes: int, separate: bool) -> None:
     rng = np.random.default_rng(0)
-    values = np.zeros((classes, 1400, 1440), np.float32)
-    for i in range(5040):
+    values = np.zeros((classes, 1500, 1500), np.float32)
+    for i in range(5000):
         y, x, (h, w) = i // 72 * 20, i % 72 * 20, rng.integers(1, 9, 2)
         values[i % classes, y : y + h, x : x + w] = rng.uniform(0.5, 1)
+    cores = ScoreMap(np.zeros(values.shape[1:], np.float32)) if separate else None
+    p = Prediction(tuple(ScoreMap(v, str(i)) for i, v in enumerate(values)), cores=cores)
 
-    def taken(rows: int, regions: int) -> float:
-        """Thread seconds for the image's first rows."""
-        cores = ScoreMap(np.zeros((rows, 1440), np.float32)) if separate else None
-        p = Prediction(tuple(ScoreMap(v[:rows], str(i)) for i, v in enumerate(values)), cores=cores)
+    def taken() -> float:
         start = time.thread_time()
-        assert len(find_defects(p, pixel_threshold=0.5, floor=0.5, least=0.5, weighing=Peak(1))) == regions
+        assert len(find_defects(p, pixel_threshold=0.5, floor=0.5, least=0.5, weighing=Peak(1))) == 5000
         return time.thread_time() - start
 
-    # a tenth of the image holds a tenth of the regions: were each sought in the whole, the whole took 100 times as long
-    times = [(taken(140, 504), taken(1400, 5040)) for _ in range(3)]
-    assert min(whole for _, whole in times) < 30 * min(tenth for tenth, _ in times)
+    assert any(taken() < 1 for _ in range(3))  # on a busy machine the caches are others', too
 
 
 @given(

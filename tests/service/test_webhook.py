@@ -146,7 +146,7 @@ def test_a_receiver_that_hangs_or_is_away_holds_nobody_up(receiver: Receiver) ->
         start = time.perf_counter()
         for n in range(MOST_WAITING + 20):
             webhook.post({"n": n})
-        assert time.perf_counter() - start < 5  # waiting for the receiver would take 0.1 s for each of them
+        assert time.perf_counter() - start < 0.1
         assert until(lambda: len(receiver.got) >= 2)
         receiver.wait_s = 0.0
         assert until(lambda: receiver.bodies[-1]["n"] == MOST_WAITING + 19)

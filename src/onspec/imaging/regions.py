@@ -73,7 +73,7 @@ def find_regions(
         at = weighed.at(label)
         inside = labels[at] == label
         strong = inside & (values[at] >= pixel_threshold)
-        pieces = (strong if strong.any() else inside).astype(np.uint8)
+        pieces = (strong if strong.any() else inside).view(np.uint8)
         regions += _measure_pieces(pieces, (at[1].start, at[0].start), float(scores[label]), seen.maps)
     return sorted(regions, key=lambda r: (-r.defect.score, r.defect.bbox[1], r.defect.bbox[0]))
 
@@ -88,8 +88,8 @@ def _measure_pieces(
     count, labels, stats, centroids = cv2.connectedComponentsWithStats(pieces, connectivity=8, ltype=cv2.CV_32S)
     found = []
     for label in range(1, count):
-        x, y, w, h, area = (int(v) for v in stats[label])
-        mask = np.ascontiguousarray((labels[y : y + h, x : x + w] == label).astype(np.uint8))
+        x, y, w, h, area = stats[label].tolist()
+        mask = (labels[y : y + h, x : x + w] == label).view(np.uint8)
         at = (origin[0] + x, origin[1] + y)
         length, width, angle = smallest_rectangle(mask)
         defect = Defect(
@@ -109,12 +109,12 @@ def _measure_pieces(
 
 
 def _class_of(maps: Sequence[ScoreMap], mask: NDArray[np.uint8], at: tuple[int, int]) -> str:
-    """The class whose map has the largest sum over the pixels."""
+    """The class whose map has the largest sum, and so the largest mean, over the pixels."""
     if len(maps) == 1:
         return maps[0].cls
-    (x, y), (h, w), inside = at, mask.shape, mask.astype(bool)
-    sums = {m.cls: float(m.values[y : y + h, x : x + w].sum(dtype=np.float64, where=inside)) for m in maps}
-    return min(sums, key=lambda cls: (-sums[cls], cls))
+    (x, y), (h, w) = at, mask.shape
+    means = {m.cls: cv2.mean(m.values[y : y + h, x : x + w], mask)[0] for m in maps}
+    return min(means, key=lambda cls: (-means[cls], cls))
 
 
 def _outline(mask: NDArray[np.uint8], at: tuple[int, int]) -> tuple[tuple[int, int], ...]:
@@ -129,9 +129,9 @@ def smallest_rectangle(mask: NDArray[np.uint8], pixel: tuple[float, float] = (1.
     Each pixel is a rectangle with the sides `pixel` along x and y, in whose unit the result is; the outer ends of each
     row are enough for the hull. The orientation is in degrees, counter-clockwise as seen, 0 ≤ angle < 180.
     """
-    rows = np.flatnonzero(mask.any(axis=1))
-    left = mask[rows].argmax(axis=1)
-    right = mask.shape[1] - mask[rows][:, ::-1].argmax(axis=1)
+    left = mask.argmax(axis=1)
+    rows = np.flatnonzero(mask[np.arange(len(mask)), left])
+    left, right = left[rows], mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
     corners = np.empty((4, len(rows), 2))  # a small defect has few pixels: making arrays is what takes the time
     corners[:2, :, 0], corners[2:, :, 0] = left, right
     corners[::2, :, 1], corners[1::2, :, 1] = rows, rows + 1

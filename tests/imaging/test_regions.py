@@ -1,6 +1,7 @@
 """Score maps → image scores and measured defects."""
 
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import cv2
@@ -12,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from onspec.domain import Defect, Prediction, ScoreMap
-from onspec.imaging.regions import find_defects, find_regions, image_score, weigh_image
+from onspec.imaging.regions import find_defects, find_regions, image_score, smallest_rectangle, weigh_image
 from onspec.imaging.weighing import Evidence, Peak, Weighing, peak_field
 
 maps = arrays.arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.floats(0, 1, width=32))
@@ -214,7 +215,8 @@ def test_with_cores_no_pixel_and_no_score_is_lost(
 
 @pytest.mark.parametrize("classes", [1, 3])
 @pytest.mark.parametrize("separate", [False, True])
-def test_five_thousand_regions_take_less_than_a_second(classes: int, separate: bool) -> None:
+def test_five_thousand_regions_take_little_more_than_their_rectangles(classes: int, separate: bool) -> None:
+    """A second on a machine that takes 0.133 s for the rectangles, as a ratio: busy machines are slower in both."""
     rng = np.random.default_rng(0)
     values = np.zeros((classes, 1500, 1500), np.float32)
     for i in range(5000):
@@ -223,12 +225,18 @@ def test_five_thousand_regions_take_less_than_a_second(classes: int, separate: b
     cores = ScoreMap(np.zeros(values.shape[1:], np.float32)) if separate else None
     p = Prediction(tuple(ScoreMap(v, str(i)) for i, v in enumerate(values)), cores=cores)
 
-    def taken() -> float:
+    def taken(work: Callable[[], Sequence[object]]) -> float:
         start = time.thread_time()
-        assert len(find_defects(p, pixel_threshold=0.5, floor=0.5, least=0.5, weighing=Peak(1))) == 5000
+        assert len(work()) == 5000
         return time.thread_time() - start
 
-    assert any(taken() < 1 for _ in range(3))  # on a busy machine the caches are others', too
+    found = find_regions(p, pixel_threshold=0.5, floor=0.5, least=0.5, weighing=Peak(1))
+    ratios = [
+        taken(lambda: find_defects(p, pixel_threshold=0.5, floor=0.5, least=0.5, weighing=Peak(1)))
+        / taken(lambda: [smallest_rectangle(region.mask) for region in found])
+        for _ in range(3)
+    ]
+    assert min(ratios) < 1 / 0.133
 
 
 @given(

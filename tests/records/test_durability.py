@@ -20,7 +20,7 @@ from onspec.domain import Inspection, RecordError, Verdict
 from onspec.records.archive import Archive, Safety, Where
 from onspec.records.images import KeepPolicy
 from onspec.records.query import Filter
-from onspec.records.record import new_id
+from onspec.records.record import Review, new_id
 from onspec.records.spool import Spool
 from onspec.records.tables import records
 
@@ -170,6 +170,41 @@ def test_a_database_that_another_process_holds_goes_into_the_spool_and_back(tmp_
         other.execute("COMMIT")
         wait_for(lambda: counted(archive)[first.id] == counted(archive)[second.id] == 1, 15)
         wait_for(lambda: archive.record(inspection()).where is Where.DATABASE, 15)
+
+
+def test_who_has_a_receipt_finds_the_record(tmp_path: Path, inspection: Make) -> None:
+    """Though no database is as quick as it is asked to be here, and its writer has other times to come back."""
+    with closing(Archive(str(tmp_path / "r.db"), safety=Safety(max_wait_ms=0))) as archive:
+        told = []
+        for _ in range(20):
+            told.append(archive.record(inspection()).id)
+            archive.review(told[-1], Review(truth="good", by="Ada"))
+            assert archive.get(told[-1]).truth is not None
+        told.append(archive.record(inspection()).id)
+        assert [entry.record.id for entry in archive.walk(Filter())] == told
+        archive.record(inspection())
+    assert not list((tmp_path / "r.db.files" / "spool").glob("*.spool")), "the last came into the database at the end"
+
+
+def test_who_looks_waits_once_for_a_database_that_takes_nothing(tmp_path: Path, inspection: Make) -> None:
+    with (
+        closing(Archive(str(tmp_path / "r.db"), safety=Safety(max_wait_ms=20))) as archive,
+        closing(sqlite3.connect(tmp_path / "r.db", isolation_level=None)) as other,
+    ):
+        first = archive.record(inspection()).id
+        wait_for(lambda: archive.pending == 0, 15)
+        other.execute("BEGIN IMMEDIATE")
+        second = archive.record(inspection()).id
+        looks = []
+        for _ in range(3):
+            start = time.perf_counter()
+            assert [entry.record.id for entry in archive.walk(Filter())] == [first]
+            looks.append(time.perf_counter() - start)
+        assert looks[0] > 0.9
+        assert max(looks[1:]) < looks[0] / 2
+        other.execute("COMMIT")
+        wait_for(lambda: archive.pending == 0, 15)
+        assert [entry.record.id for entry in archive.walk(Filter())] == [first, second]
 
 
 def wait_for(come: Callable[[], bool], seconds: float) -> None:

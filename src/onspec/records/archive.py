@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,7 +18,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from onspec.domain import Inspection, RecordError, UsageError
@@ -45,6 +46,9 @@ from onspec.records.tables import recipes, records, reviews
 from onspec.records.writer import Writer
 
 logger = logging.getLogger("onspec.records")
+
+_CATCH_UP_S = 1.0
+"""How long somebody who looks waits for records that the database did not take in time."""
 
 
 class Where(StrEnum):
@@ -167,7 +171,7 @@ class Archive:
     def get(self, record_id: str) -> Entry:
         """A record with its reviews. Raises UsageError, RecordError as `review`."""
         id_ = checked_id(record_id)
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             found = entry(connection, id_)
         if found is None:
             raise NoRecordError(f"no record {id_} in the archive (one that still waits in a spool is not there yet)")
@@ -180,7 +184,7 @@ class Archive:
             UsageError: `after` is not from a page.
             RecordError: the database does not answer.
         """
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             return page(connection, wanted, limit, after, newest_first)
 
     def walk(self, wanted: Filter, newest_first: bool = False) -> Iterator[Entry]:
@@ -197,7 +201,7 @@ class Archive:
 
     def recipes(self) -> dict[str, RecipeFacts]:
         """Identity → what the recipe was."""
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             rows = connection.execute(select(recipes)).mappings().all()
         return {row["identity"]: RecipeFacts(**row) for row in rows}
 
@@ -214,7 +218,7 @@ class Archive:
         """Digests of what shows a reviewed part, of any station."""
         column = records.c
         asked = select(column.image_sha256).where(column.id.in_(select(reviews.c.record_id))).distinct()
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             return frozenset(digest for digest in connection.execute(asked).scalars() if digest is not None)
 
     def settle(self) -> int:
@@ -225,7 +229,8 @@ class Archive:
             raise RecordError(f"the spool cannot be recorded: {cause_of(error)}") from error
 
     def close(self) -> None:
-        """Write what waits and stop."""
+        """Write what waits and stop; what the database does not take soon stays in the spool."""
+        self._writer.catch_up(_CATCH_UP_S)
         self._writer.close()
         self._spool.close()
         self.database.close()
@@ -236,6 +241,13 @@ class Archive:
             self.database.close()
             raise UsageError("an archive in PostgreSQL needs a folder for images and its spool: --db-files DIR")
         return Path(f"{self.database.url.database}.files")
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """Of a database that has what this process acknowledged, unless it is away. Raises RecordError."""
+        self._writer.catch_up(_CATCH_UP_S)
+        with self.database.reading() as connection:
+            yield connection
 
     def _keep(self, file: Original, data: bytes) -> None:
         try:

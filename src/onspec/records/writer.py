@@ -55,7 +55,7 @@ class Writer:
         self._database, self._backlog, self._refused = database, backlog, refused
         self._tickets: deque[Ticket] = deque()
         self._changed = threading.Condition()
-        self._stopping = False
+        self._stopping = self._asked = self._in_vain = False
         self._thread = threading.Thread(target=self._run, name="onspec-records", daemon=True)
         self._thread.start()
 
@@ -64,7 +64,7 @@ class Writer:
         ticket = Ticket(changes)
         with self._changed:
             self._tickets.append(ticket)
-            self._changed.notify()
+            self._changed.notify_all()
         return ticket
 
     def give_up(self, ticket: Ticket) -> None:
@@ -72,22 +72,31 @@ class Writer:
         ticket.cancelled = True
         with self._changed:
             self.away = True
-            self._changed.notify()
+            self._changed.notify_all()
+
+    def catch_up(self, timeout_s: float) -> None:
+        """Have the backlog written now, and wait for that; not where it was waited for in vain since it began."""
+        with self._changed:
+            if self._backlog.waiting and not self._in_vain:
+                self._asked = True
+                self._changed.notify_all()
+                self._in_vain = not self._changed.wait_for(lambda: not self._backlog.waiting, timeout_s)
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Write what waits, then stop."""
         with self._changed:
             self._stopping = True
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
         begun = False
         while True:
             with self._changed:
-                if begun and not self._tickets and not self._stopping:
+                if begun and not (self._tickets or self._stopping or self._asked):
                     # Looked at now, not before the last rows were written: they may have found the database away.
                     self._changed.wait(_RETRY_S if self.away or self._backlog.waiting else _LOOK_S)
+                self._asked = False
                 begun = True  # the first round is at once: processes that died may have left something
                 waiting = [self._tickets.popleft() for _ in range(min(_AT_A_TIME, len(self._tickets)))]
                 if not waiting and self._stopping:
@@ -139,6 +148,9 @@ class Writer:
         except (SQLAlchemyError, OSError) as error:
             self._went(error)
             return
+        with self._changed:
+            self._in_vain = False
+            self._changed.notify_all()
         if count:
             self._came()
             logger.info("spool recorded", extra={"fields": {"records": count}})

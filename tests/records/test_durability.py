@@ -186,7 +186,10 @@ def test_who_has_a_receipt_finds_the_record(tmp_path: Path, inspection: Make) ->
     assert not list((tmp_path / "r.db.files" / "spool").glob("*.spool")), "the last came into the database at the end"
 
 
-def test_who_looks_waits_once_for_a_database_that_takes_nothing(tmp_path: Path, inspection: Make) -> None:
+def test_who_looks_waits_once_for_a_database_that_takes_nothing(
+    tmp_path: Path, inspection: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onspec.records.archive._CATCH_UP_S", 3.0)  # so that no other delay is taken for it
     with (
         closing(Archive(str(tmp_path / "r.db"), safety=Safety(max_wait_ms=20))) as archive,
         closing(sqlite3.connect(tmp_path / "r.db", isolation_level=None)) as other,
@@ -200,7 +203,7 @@ def test_who_looks_waits_once_for_a_database_that_takes_nothing(tmp_path: Path, 
             start = time.perf_counter()
             assert [entry.record.id for entry in archive.walk(Filter())] == [first]
             looks.append(time.perf_counter() - start)
-        assert looks[0] > 0.9
+        assert looks[0] > 2.9
         assert max(looks[1:]) < looks[0] / 2
         other.execute("COMMIT")
         wait_for(lambda: archive.pending == 0, 15)

@@ -27,16 +27,11 @@ def opened(db: str, files: Path | None) -> Iterator["Archive"]:
     """The archive, with what waited in spools of dead processes taken in.
 
     Raises:
-        MissingExtraError: SQLAlchemy is not installed.
+        MissingExtraError: the extra `serve` is not installed.
         UsageError, RecordError: it cannot be opened.
     """
-    from importlib.util import find_spec
-
-    from onspec.domain import MissingExtraError, RecordError
-
-    if find_spec("sqlalchemy") is None or find_spec("alembic") is None:
-        raise MissingExtraError("an archive of records", "serve")
     from onspec.cli.progress import talk
+    from onspec.domain import RecordError
     from onspec.records.archive import Archive
 
     with closing(Archive(db, files, create=False)) as archive:

@@ -61,8 +61,6 @@ def _study(
     file: Path | None, kind: str | None, db: str | None, recipe: str | None
 ) -> "tuple[str, AttributeStudy | GaugeStudy]":
     """What the page calls the study, and the study."""
-    from onspec.cli.archive_options import opened
-    from onspec.cli.recorded_study import study_of
     from onspec.cli.study import read_study
     from onspec.domain import UsageError
 
@@ -72,10 +70,11 @@ def _study(
         return file.name, read_study(file, kind)
     if kind not in (None, "attribute"):
         raise UsageError("the archive has verdicts, so --kind with --db is attribute; measure sizes into a CSV")
+    from onspec.cli.archive_options import opened
+    from onspec.cli.recorded_study import study_of
+    from onspec.records.query import Filter
 
     with opened(str(db), None) as archive:
-        from onspec.records.query import Filter
-
         study, left_out = study_of(archive.walk(Filter(recipe=recipe)))
         if left_out:
             typer.echo(f"left out: {left_out} reviewed parts that not every station judged", err=True)

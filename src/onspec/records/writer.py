@@ -77,7 +77,7 @@ class Writer:
     def catch_up(self, timeout_s: float) -> None:
         """Have the backlog written now, and wait for that; not where it was waited for in vain since it began."""
         with self._changed:
-            if self._backlog.waiting and not self._in_vain:
+            if self._backlog.waiting and not (self._in_vain or self._stopping):
                 self._asked = True
                 self._changed.notify_all()
                 self._in_vain = not self._changed.wait_for(lambda: not self._backlog.waiting, timeout_s)

@@ -150,6 +150,20 @@ def test_a_detector_that_finds_nothing_still_has_a_threshold() -> None:
     assert 0 < chooser.choose().image <= 1
 
 
+def test_a_detector_of_several_classes_says_what_to_add_to_which() -> None:
+    """Scratches score a fifth of what dents do, and are found as surely."""
+    chooser = Chooser((1,), Task.DETECT)
+    maps = tuple(ScoreMap(plane(), cls) for cls in CLASSES)
+    for _ in range(20):
+        for at, (cls, right, wrong) in enumerate([("dent", 0.9, 0.5), ("scratch", 0.18, 0.1)]):
+            found = tuple(ScoredBox(cls, score, *rect) for rect, score in ((A, right), (B, wrong)))
+            label = np.array([A], np.float32), np.array([at])
+            chooser.add(True, Prediction(maps, found), None, label)
+    moved = chooser.logit_adjustments()
+    assert moved.keys() <= set(CLASSES)
+    assert moved.get("scratch", 0.0) - moved.get("dent", 0.0) == pytest.approx(20 / 30 * 2.95, abs=0.01)
+
+
 def mixed(cls: str, score: float, spread: float) -> Prediction:
     """A peak of one class, and the other class spread thinly over the image."""
     other = np.full((40, 40), spread, np.float32)

@@ -92,6 +92,19 @@ def test_each_gives_the_recipes_planes_and_learns(
 
 
 @pytest.mark.parametrize(("name", "task"), PAIRS)
+def test_a_constant_is_added_to_the_logits_of_the_first_planes(name: str, task: Task, plan_for: PlanFor) -> None:
+    network = made(plan_for(task, classes=("a", "b"), network=name)).eval()
+    image = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        before = network(image)
+        network.adjust_logits([0.5, -2.0])
+        moved = network(image) - before
+    by = torch.zeros(moved.shape[1])
+    by[:2] = torch.tensor([0.5, -2.0])
+    torch.testing.assert_close(moved, by[None, :, None, None].expand_as(moved), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "task"), PAIRS)
 def test_the_halo_covers_the_networks_reach(name: str, task: Task, plan_for: PlanFor) -> None:
     plan = plan_for(task, network=name)
     network = made(plan).eval()

@@ -120,6 +120,20 @@ def test_wishes_are_granted(wishes: Wishes, change: dict[str, object], chosen: C
     assert all(reasons.values())
 
 
+@pytest.mark.parametrize(
+    ("change", "choice", "reason"),
+    [
+        ({}, "defect_share", "80 good and 20 defective images: both are shown equally often"),
+        ({"good": 0, "defective": 20}, "defect_share", "all 20 images are defective"),
+        (GOOD_ONLY, "defect_share", "all 100 images are good: half of what is shown is given a defect"),
+        ({"touching": 0.31}, "separate", "31 % of the labelled defects touch another one"),
+        ({"touching": 0.31, "located": "boxes"}, "separate", "not with the task detect"),
+    ],
+)
+def test_reasons_say_what_the_choice_comes_from(change: dict[str, object], choice: str, reason: str) -> None:
+    assert make_plan(replace(FACTS, **change))[1][choice] == reason  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("task", [Task.SEGMENT, Task.DETECT])
 def test_labels_that_say_too_little_are_refused_with_what_they_allow(task: Task) -> None:
     with pytest.raises(DataError, match=f"cannot teach to {task}; use --task classify"):

@@ -123,6 +123,8 @@ def test_a_run_is_complete(task: Task, trained: Path, sets: dict[Task, Path]) ->
     assert recipe.provenance.data.fingerprint.startswith("sha256:")
     assert recipe.provenance.training["steps"] == 120
     assert recipe.provenance.training["precision"] in ("bf16-mixed", "32-true")
+    moved = recipe.provenance.training["logit_adjustments"]
+    assert moved.keys() <= (set(recipe.classes) if task is Task.DETECT else set())
     figures = {Task.SEGMENT: {"dice", "ap"}, Task.DETECT: {"map_50", "map_50_95"}, Task.CLASSIFY: {"accuracy", "ap"}}
     assert recipe.provenance.metrics.keys() == {f"val_{name}" for name in figures[task]}
     assert recipe.thresholds.basis
@@ -157,7 +159,9 @@ def test_torch_and_the_recipe_agree_on_every_test_image(task: Task, trained: Pat
     assert len(samples) >= 6
     package = with_both_verdicts(open_package(trained), samples)
     recipe = package.recipe
-    infer = torch_infer(load_kept(trained), objective_of(read_plan(trained / "plan.yaml")))
+    network, moved = load_kept(trained), recipe.provenance.training["logit_adjustments"]
+    network.adjust_logits([moved.get(cls, 0.0) for cls in recipe.classes])
+    infer = torch_infer(network, objective_of(read_plan(trained / "plan.yaml")))
     inspector = Inspector(package)
     verdicts, boxes = set(), 0
     for sample in samples:

@@ -65,6 +65,11 @@ def test_unlocated_images_beside_located_ones_are_counted(
     assert (facts.located, facts.unlocated, facts.defective) == ("pixels", 4, 8)
 
 
+@pytest.mark.parametrize("box", [Box(0, 0, 64, 48), Box(0, 0, 20, 48), Box(10, 10, 20, 20)])
+def test_a_defect_is_no_wider_than_what_the_image_shows_of_it(blank: Path, box: Box) -> None:
+    assert survey([sample_of(blank, box)]).narrow_defect_width == pytest.approx(min(box.width, box.height), abs=1.5)
+
+
 def test_objects_that_touch_are_counted(blank: Path) -> None:
     touching = sample_of(blank, Box(0, 0, 10, 10), Box(10, 0, 10, 10), Box(30, 30, 5, 5))
     assert survey([touching]).touching == pytest.approx(2 / 3)

@@ -10,10 +10,11 @@ from onspec.decision.tasks import Scores, image_scores
 from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, Task
 from onspec.evaluation.boxes import Labelled, found, labelled
+from onspec.evaluation.class_finds import ClassFinds
 from onspec.evaluation.classification import classification_figures, told, true_label
 from onspec.evaluation.evidence import parts_needed, percent, worst_rate
 from onspec.evaluation.gaps import Floats, least_cost_threshold, logit, middle, sigmoid
-from onspec.evaluation.observed import LEVELS, Finds, Outlines, Regions, allowed_pixel
+from onspec.evaluation.observed import LEVELS, Outlines, Regions, allowed_pixel
 from onspec.evaluation.ranking import average_precision
 from onspec.evaluation.score_bins import EDGES
 
@@ -59,7 +60,7 @@ class Chooser:
         self._classes: tuple[str, ...] = ()
         self._outlines = Outlines()
         self._regions = Regions(self._settings[0].window)
-        self._boxes = Finds()
+        self._boxes = ClassFinds()
 
     def add(
         self,
@@ -83,7 +84,7 @@ class Chooser:
         self._labels.append(true_label(defective, cls, known, label, self._classes))
         self._scores.append([image_scores(prediction, setting, self._task) for setting in self._settings])
         if label is not None and self._task == Task.DETECT:
-            self._boxes.add_boxes(found(prediction.boxes, self._classes), label)
+            self._boxes.add(found(prediction.boxes, self._classes), label)
         if not defective:
             self._regions.forget()
         elif self._task != Task.DETECT:
@@ -121,6 +122,10 @@ class Chooser:
         outcome = f"escapes: {(defective & ~rejected).sum()}, false rejects: {(~defective & rejected).sum()}"
         basis = f"{self._images()}: image {image.rule} ({outcome}){setting}{pixel.rule}"
         return self._thresholds(index, image.value, pixel.value, basis)
+
+    def logit_adjustments(self) -> dict[str, float]:
+        """Class → what to add to a detector's logits of it before thresholds are chosen; see `ClassFinds`."""
+        return {self._classes[cls]: by for cls, by in self._boxes.adjustments().items() if by}
 
     def scores(self, chosen: Thresholds) -> list[Scores]:
         """What the images score as `chosen` reads them, in the order in which they were added.

@@ -39,11 +39,17 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def edges(self) -> list[nn.Module]:
-        """The layers that see the image, and those that give logits."""
+        """The layer that sees the image, the one that gives logits, and those that give coarser ones."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, one a cell."""
         return self.outputs(x)[0]
+
+    def adjust_logits(self, by: Sequence[float]) -> None:
+        """Add a constant to the logits of the first planes, one each."""
+        bias = self.edges()[1].get_parameter("bias")
+        with torch.no_grad():
+            bias[: len(by)] += torch.tensor(by, dtype=bias.dtype, device=bias.device)
 
 
 class UNetDeck(Network):

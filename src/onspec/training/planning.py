@@ -28,6 +28,9 @@ _LEAST_SIDE, _LEAST_WIDTH = 16, 3
 _STEP_PIXELS = 4 * 256 * 256
 """Pixels that a step looks at on a CPU."""
 
+_TOUCHING = 0.05
+"""Share of labelled defects that touch another one from which touching ones are told apart."""
+
 _FEW_OF_A_CLASS = 20
 """Defective parts below which a class is not learned on its own unless it is asked for."""
 
@@ -66,7 +69,7 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
     scale, scale_reason = _scale(facts, task)
     normalise, normalise_reason = _normalise(facts)
     crop, crop_reason = _crop(facts, task, scale, entry.stride)
-    separate = task is Task.SEGMENT and facts.touching > 0.05
+    separate, separate_reason = _separate(facts, task)
     augmentation, augmentation_reason = _augmentation(facts, task)
     paste, synthetic, shares_reason = _shares(facts, task, classes)
     plan = Plan(
@@ -96,13 +99,13 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
     reasons = {
         "task": task_reason,
         "classes": classes_reason,
-        "separate": f"{facts.touching * 100:.0f} % of the labelled defects touch another one",
+        "separate": separate_reason,
         "network": "the default" if wishes.network is None else "as asked for",
         "input": f"{scale_reason}; {normalise_reason}",
         "start": "weights that tell synthetic defects on made-up surfaces, where the network has them",
         "crop": crop_reason,
         "batch": f"about as many pixels a step as a {'GPU' if wishes.on_gpu else 'CPU'} is quick with",
-        "defect_share": f"{facts.good} good and {facts.defective} defective images: both are shown equally often",
+        "defect_share": _shown(facts),
         "paste_share": shares_reason,
         "augmentation": augmentation_reason,
         "optimiser": "what this network was measured to learn well with",
@@ -181,6 +184,21 @@ def _classes(facts: Survey, task: Task, wanted: Literal["one", "each"] | None) -
     if wanted is None and task is Task.SEGMENT and rare:
         return (DEFECT,), f"taken as one (--classes each for each), as of {rare[0]} there are few parts: {told}"
     return tuple(sorted(named)), f"the labels name them: {told}"
+
+
+def _separate(facts: Survey, task: Task) -> tuple[bool, str]:
+    """Whether touching objects are told apart by a map of their own; boxes and whole images need none."""
+    if task is not Task.SEGMENT:
+        return False, f"not with the task {task}"
+    return facts.touching > _TOUCHING, f"{facts.touching * 100:.0f} % of the labelled defects touch another one"
+
+
+def _shown(facts: Survey) -> str:
+    if not facts.good:
+        return f"all {facts.defective} images are defective"
+    if not facts.defective:
+        return f"all {facts.good} images are good: half of what is shown is given a defect"
+    return f"{facts.good} good and {facts.defective} defective images: both are shown equally often"
 
 
 def _extent(sizes: tuple[int, int]) -> Extent:

@@ -117,7 +117,7 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
     if synthesiser is not None and not any(item.sample.defective for item in val_pool):
         val_pool = [*val_pool, *synthetic_copies(val_pool, synthesiser.paint, plan.crop, settings.seed)]
     sampler = _sampler(train_pool, plan, synthesiser, settings.seed)
-    deadline = settings.budget_s - _reserve(val_pool, train_pool, settings.budget_s)
+    deadline = settings.budget_s - _reserve(val_pool, train_pool, settings.budget_s, _passes(plan))
     budget = Budget(deadline, settings.steps, settings.started or time.monotonic())
     outcome = fit(
         run,
@@ -133,7 +133,13 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
         return None
     say(f"trained {outcome.state.step} steps; keeping the network of step {outcome.state.kept_step}")
     chooser = _observed(outcome, plan, parts[Split.VAL])
-    recipe = _recipe(dataset, assignment, settings, plan, outcome, chooser)
+    adjusted = chooser.logit_adjustments()
+    if adjusted:
+        outcome.network.adjust_logits([adjusted.get(cls, 0.0) for cls in plan.classes])
+        told = ", ".join(f"{cls} {by:+.2f}" for cls, by in adjusted.items())
+        say(f"classes: logits moved so that one threshold suits all: {told}")
+        chooser = _observed(outcome, plan, parts[Split.VAL])
+    recipe = _recipe(dataset, assignment, settings, plan, outcome, chooser, adjusted)
     looks = measure(parts, plan.input.camera)
     say(f"looks: {looks.told}")
     scores = zip(parts[Split.VAL], chooser.scores(recipe.thresholds), strict=True)
@@ -219,12 +225,16 @@ def _sampler(pool: Sequence[Labelled], plan: Plan, synthesiser: Synthesiser | No
     return CropSampler(pool, plan, seed=seed, paint=synthesiser.paint, disguise=disguise)
 
 
-def _reserve(pool: Sequence[Labelled], learned: Sequence[Labelled], budget_s: float) -> float:
+def _passes(plan: Plan) -> int:
+    """How often the validation images are predicted at the end: again after the logits of classes were adjusted."""
+    return 2 if plan.task is Task.DETECT and len(plan.classes) > 1 else 1
+
+
+def _reserve(pool: Sequence[Labelled], learned: Sequence[Labelled], budget_s: float, passes: int) -> float:
     """Seconds kept for choosing the operating point, a last look at the images and the export, at most a quarter of the
     budget."""
-    megapixels = _megapixels(pool)
     seen = _megapixels([*pool, *(learned[at] for at in spread(len(learned)))])
-    return min(0.25 * budget_s, 5.0 + 0.05 * len(pool) + 0.4 * megapixels + 0.02 * seen)
+    return min(0.25 * budget_s, 5.0 + passes * (0.05 * len(pool) + 0.4 * _megapixels(pool)) + 0.02 * seen)
 
 
 def _megapixels(pool: Sequence[Labelled]) -> float:
@@ -254,6 +264,7 @@ def _recipe(
     plan: Plan,
     outcome: Outcome,
     chooser: Chooser,
+    adjusted: Mapping[str, float],
 ) -> Recipe:
     images = Counter(f"{assignment[s.name]}_{s.truth}" for s in dataset.samples)
     parts = Counter(split for split, _ in {(assignment[s.name], s.part) for s in dataset.samples})
@@ -284,6 +295,7 @@ def _recipe(
                 "steps": state.step,
                 "kept_step": state.kept_step,
                 "precision": precision(),
+                "logit_adjustments": dict(adjusted),
                 "plan": plan.model_dump(mode="json"),
             },
             metrics={f"val_{name}": value for name, value in outcome.validation.figures.items()},

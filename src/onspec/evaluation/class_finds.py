@@ -1,12 +1,11 @@
 """What a detector reports of each class, and what to add to a class's scores for one threshold to suit them all."""
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from onspec.evaluation.boxes import Boxes
-from onspec.evaluation.gaps import Floats, best_f1_threshold, logit
+from onspec.evaluation.gaps import logit
 from onspec.evaluation.observed import Finds
 
 _PRIOR = 10
@@ -29,14 +28,11 @@ class ClassFinds:
 
         `None` where nothing is labelled or nothing can be found.
         """
-        if not self._finds:
-            return None
-        by = adjustments or {}
-        finds = self._finds.items()
-        score = np.concatenate([_raised(np.array(f.score, np.float64), by.get(cls, 0.0)) for cls, f in finds])
-        found_at = np.concatenate([_raised(np.array(f.found_at, np.float64), by.get(cls, 0.0)) for cls, f in finds])
-        right = np.concatenate([np.array(f.right, bool) for f in self._finds.values()])
-        return best_f1_threshold(score, right, found_at)
+        every, by = Finds(), adjustments or {}
+        for cls, finds in self._finds.items():
+            move = by.get(cls, 0.0)
+            every.add(_raised(finds.score, move), finds.right, _raised(finds.found_at, move))
+        return every.best()
 
     def adjustments(self) -> dict[int, float]:
         """Class → what to add to its logits (post-hoc logit adjustment, as Menon et al. 2021 name it for priors).
@@ -47,10 +43,11 @@ class ClassFinds:
         for as long as moving them costs the best F1 of all boxes; empty where none is moved.
         """
         before = self.best()
-        own = {cls: best for cls, finds in self._finds.items() if (best := finds.best()) is not None}
-        if before is None or len(self._finds) < 2:
+        if before is None:
             return {}
-        moves = {cls: self._move(cls, own[cls][0], before[0]) for cls in sorted(own, key=lambda cls: -own[cls][1])}
+        own = {cls: best for cls, finds in self._finds.items() if (best := finds.best()) is not None}
+        by_f1 = sorted(own, key=lambda cls: -own[cls][1])
+        moves = {cls: move for cls in by_f1 if (move := self._move(cls, own[cls][0], before[0]))}
         while moves:
             after = self.best(moves)
             if after is not None and after[1] >= before[1] - 1e-9:
@@ -63,7 +60,7 @@ class ClassFinds:
         return round(labels / (labels + _PRIOR) * (logit(common) - logit(own)), 3)
 
 
-def _raised(score: Floats, by: float) -> Floats:
-    """Scores in [0, 1] whose logits are higher by `by`; 0 and 1 stay."""
-    odds = score * np.exp(by)
-    return np.asarray(odds / (1.0 - score + odds))
+def _raised(scores: Sequence[float], by: float) -> list[float]:
+    """Scores in [0, 1] whose logits are higher by `by`; 0 and 1 stay, which `logit` would cut."""
+    odds = math.exp(by)
+    return [score * odds / (1.0 - score + score * odds) for score in scores]

@@ -125,7 +125,7 @@ class Chooser:
 
     def logit_adjustments(self) -> dict[str, float]:
         """Class → what to add to a detector's logits of it before thresholds are chosen; see `ClassFinds`."""
-        return {self._classes[cls]: by for cls, by in self._boxes.adjustments().items() if by}
+        return {self._classes[cls]: by for cls, by in self._boxes.adjustments().items()}
 
     def scores(self, chosen: Thresholds) -> list[Scores]:
         """What the images score as `chosen` reads them, in the order in which they were added.

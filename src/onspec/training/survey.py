@@ -153,7 +153,7 @@ def _facts(sample: Sample, camera: Camera) -> ImageFacts:
 
 
 def _widths(objects: NDArray[np.int32]) -> tuple[float, ...]:
-    """The diameter of the largest circle in each object and the image, px, touching ones taken for one."""
+    """The diameter of the largest circle in each object, as far as the image shows it, px; touching ones are one."""
     framed = np.pad((objects > 0).astype(np.uint8), 1)
     depth = np.asarray(cv2.distanceTransform(framed, cv2.DIST_L2, 5), np.float32)[1:-1, 1:-1]
     deepest = np.zeros(int(objects.max(initial=0)) + 1, np.float32)

@@ -10,7 +10,7 @@ from onspec.decision.tasks import image_scores
 from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, ScoreMap
 from onspec.evaluation.gaps import least_cost_threshold, middle
-from onspec.evaluation.operating_point import Chooser
+from onspec.evaluation.operating_point import Chooser, rejecting_most
 from onspec.evaluation.score_bins import EDGES
 
 scores = st.floats(0, 1, width=16)
@@ -82,6 +82,15 @@ def test_an_escape_is_dearer_than_false_rejects() -> None:
     cheap = chosen((True, *part(0.95)), faint, *rejected, good()).choose(escape_cost=1.0)
     assert 0.4 < cheap.image <= 0.95
     assert "escapes: 1, false rejects: 0" in cheap.basis
+
+
+@pytest.mark.parametrize("good", [[], [0.1, 0.5], [0.5, 0.9, 0.1, 0.2]])
+def test_a_threshold_that_half_of_the_good_images_pass_is_not_called_out(good: list[float]) -> None:
+    assert rejecting_most(good, 0.5) is None
+
+
+def test_a_threshold_that_rejects_most_good_images_is_called_out() -> None:
+    assert str(rejecting_most([0.5, 0.9, 0.1], 0.5)).startswith("2 of 3 good validation images are rejected")
 
 
 def test_without_masks_and_without_good_images() -> None:

@@ -175,12 +175,20 @@ def test_to_classify_a_crop_holds_the_whole_image(side: int, largest: int, scale
 
 
 @pytest.mark.parametrize("side", [40, 96, 200, 512, 4000])
-def test_a_step_is_about_as_much_work_whatever_the_crop(side: int) -> None:
-    few, many = (plan_of(Wishes(on_gpu=gpu), median_side=side, widths=(side, side)) for gpu in (False, True))
-    assert 4 <= few.batch <= many.batch <= 64
-    if 4 < few.batch < 64:
-        assert few.batch * few.crop**2 == pytest.approx(4 * 256**2, rel=0.2)
-    assert many.batch == min(64, 4 * few.batch) or few.batch == 4
+@pytest.mark.parametrize(("on_gpu", "largest", "pixels"), [(False, 160, 6 * 160**2), (True, 256, 16 * 256**2)])
+def test_a_step_is_about_as_much_work_whatever_the_crop(side: int, on_gpu: bool, largest: int, pixels: int) -> None:
+    plan = plan_of(Wishes(on_gpu=on_gpu), median_side=side, widths=(side, side))
+    assert plan.crop <= largest
+    assert plan.batch >= 6
+    if side >= largest:
+        assert plan.crop == largest
+    if plan.batch < 64:
+        assert plan.batch * plan.crop**2 == pytest.approx(pixels, rel=0.2)
+
+
+def test_a_step_looks_at_several_whole_images() -> None:
+    for on_gpu, batch in ((False, 8), (True, 32)):
+        assert plan_of(Wishes(Task.CLASSIFY, on_gpu=on_gpu), located="nowhere").batch == batch
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -197,6 +197,22 @@ def test_a_run_plans_itself(task: Task, sets: dict[Task, Path], tmp_path: Path) 
     assert any(sentence.startswith("plan: task: the labels tell defects") for sentence in said)
 
 
+def test_a_network_that_tells_nothing_apart_is_said_to(write_grain_set: WriteSet, tmp_path: Path) -> None:
+    """Every image is the same one, whatever its label says."""
+    images = sorted((write_grain_set(tmp_path / "set") / "images").iterdir())
+    for image in images[1:]:
+        shutil.copy(images[0], image)
+    splits = [f"images/{image.name},{'val' if i % 2 else 'train'},{i}" for i, image in enumerate(images)]
+    (tmp_path / "split.csv").write_text("\n".join(["image,split,part", *splits]))
+    said: list[str] = []
+    settings = Settings(
+        run=tmp_path / "run", budget_s=600, steps=2, split_file=tmp_path / "split.csv", started=time.monotonic()
+    )
+    told(train(load(tmp_path / "set"), settings, say=said.append, watch=silent))
+    (warning,) = [sentence for sentence in said if sentence.startswith("warning:")]
+    assert "good validation images are rejected" in warning
+
+
 def test_another_task_than_the_labels_say_can_be_asked_for(sets: dict[Task, Path], tmp_path: Path) -> None:
     for wanted in (Task.DETECT, Task.CLASSIFY):
         recipe = train_quickly(sets[Task.SEGMENT], tmp_path / wanted, steps=1, wishes=Wishes(wanted))

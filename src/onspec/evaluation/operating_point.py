@@ -249,6 +249,18 @@ class Chooser:
         return classification_figures(pairs, self._classes).f1_macro
 
 
+def rejecting_most(good: Sequence[float], threshold: float) -> str | None:
+    """What is wrong with a threshold that most of the good images reach, from their scores; `None` where fewer do."""
+    rejected = sum(score >= threshold for score in good)
+    if rejected <= len(good) / 2:
+        return None
+    return (
+        f"{rejected} of {len(good)} good validation images are rejected at the threshold: the network does not tell "
+        "them from defective ones surely enough for what an escape costs. Train longer (--budget), label more parts, "
+        "or weigh errors otherwise (onspec threshold --escape-cost)"
+    )
+
+
 def _settings(task: Task, windows: Sequence[int], sharpness: Sequence[float] | None) -> tuple[Thresholds, ...]:
     """What an image's score depends on beside the maps: one entry a candidate."""
     if task == Task.DETECT:

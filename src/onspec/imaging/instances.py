@@ -103,7 +103,7 @@ def instances_of(masks: Sequence[Mask]) -> Labels:
     if len(shapes) != 1:
         raise ValueError(f"masks of objects must have one size and be one or more; got sizes {sorted(shapes)}")
     labels = np.zeros(masks[0].shape, np.int32)
-    order = sorted(range(len(masks)), key=lambda i: (-int(np.count_nonzero(masks[i])), masks[i].tobytes()))
+    order = sorted(range(len(masks)), key=lambda i: (-int(np.count_nonzero(masks[i])), np.packbits(masks[i]).tobytes()))
     for number, i in enumerate(order, 1):
         labels[masks[i] > 0] = number
     return _numbered(labels)

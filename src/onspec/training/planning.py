@@ -25,8 +25,15 @@ _LONGEST = {Task.SEGMENT: 800, Task.DETECT: 400}
 _LEAST_SIDE, _LEAST_WIDTH = 16, 3
 """What nine of ten defects keep at working resolution, px: the side of a square of their area, and their width."""
 
-_STEP_PIXELS = 4 * 256 * 256
-"""Pixels that a step looks at on a CPU."""
+_CROP = {"CPU": 160, "GPU": 256}
+"""Longest side, working px, of a crop where defects are located."""
+
+_STEP_PIXELS = {"CPU": 6 * 160**2, "GPU": 16 * 256**2}
+"""Pixels of a step. On a CPU the budget buys few of them, and many small steps teach more than few large ones; a GPU is
+not faster with small ones."""
+
+_WHOLE_STEP_PIXELS = {"CPU": 8 * 256**2, "GPU": 32 * 256**2}
+"""Where whole images are classified."""
 
 _TOUCHING = 0.05
 """Share of labelled defects that touch another one from which touching ones are told apart."""
@@ -68,7 +75,8 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
     classes, classes_reason = _classes(facts, task, wishes.classes)
     scale, scale_reason = _scale(facts, task)
     normalise, normalise_reason = _normalise(facts)
-    crop, crop_reason = _crop(facts, task, scale, entry.stride)
+    machine = "GPU" if wishes.on_gpu else "CPU"
+    crop, crop_reason = _crop(facts, task, scale, entry.stride, _CROP[machine])
     separate, separate_reason = _separate(facts, task)
     augmentation, augmentation_reason = _augmentation(facts, task)
     paste, synthetic, shares_reason = _shares(facts, task, classes)
@@ -90,7 +98,7 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
         ),
         start="surfaces" if name == "unet-lite" else "chance",
         crop=crop,
-        batch=_batch(task, crop, on_gpu=wishes.on_gpu),
+        batch=_batch(crop, (_WHOLE_STEP_PIXELS if task is Task.CLASSIFY else _STEP_PIXELS)[machine]),
         paste_share=paste,
         synthetic_share=synthetic,
         augmentation=augmentation,
@@ -104,7 +112,7 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
         "input": f"{scale_reason}; {normalise_reason}",
         "start": "weights that tell synthetic defects on made-up surfaces, where the network has them",
         "crop": crop_reason,
-        "batch": f"about as many pixels a step as a {'GPU' if wishes.on_gpu else 'CPU'} is quick with",
+        "batch": f"about as many pixels a step as a {machine} learns most from in its time",
         "defect_share": _shown(facts),
         "paste_share": shares_reason,
         "augmentation": augmentation_reason,
@@ -236,18 +244,17 @@ def _normalise(facts: Survey) -> tuple[Literal["range", "image"], str]:
     return "range", f"brightness differs between images by only {ratio:.2f} of their contrast"
 
 
-def _crop(facts: Survey, task: Task, scale: float, stride: int) -> tuple[int, str]:
-    """256 px, less for small images; a whole image to be classified. A multiple of the stride."""
+def _crop(facts: Survey, task: Task, scale: float, stride: int, longest: int) -> tuple[int, str]:
+    """The `longest` side, less for small images; a whole image to be classified. A multiple of the stride."""
     side = facts.median_side * scale
     if task is Task.CLASSIFY:
-        longest = min(max(facts.widths[1], facts.heights[1]) * scale, 1.25 * side)
-        return math.ceil(longest / stride) * stride, f"whole images: the median one is {side:.0f} px long"
-    wanted = min(256.0, max(64.0, side))
+        whole = min(max(facts.widths[1], facts.heights[1]) * scale, 1.25 * side)
+        return math.ceil(whole / stride) * stride, f"whole images: the median one is {side:.0f} px long"
+    wanted = min(float(longest), max(64.0, side))
     return max(stride, round(wanted / stride) * stride), f"the median image is {side:.0f} px long at working resolution"
 
 
-def _batch(task: Task, crop: int, *, on_gpu: bool) -> int:
-    pixels = _STEP_PIXELS * (2 if task is Task.CLASSIFY else 1) * (4 if on_gpu else 1)
+def _batch(crop: int, pixels: int) -> int:
     return min(64, max(4, round(pixels / crop**2)))
 
 

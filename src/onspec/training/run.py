@@ -20,7 +20,7 @@ from onspec.datasets.labels import is_located, load_boxes, load_mask
 from onspec.datasets.split_summary import describe
 from onspec.datasets.splitting import Way, assign, assign_good, read_split, write_split
 from onspec.domain import DataError, Sample, Split, Task, UsageError
-from onspec.evaluation.operating_point import Chooser
+from onspec.evaluation.operating_point import Chooser, rejecting_most
 from onspec.imaging.camera import Camera
 from onspec.imaging.preparation import predict
 from onspec.imaging.reading import Image, read_bytes, read_image
@@ -143,8 +143,11 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
     looks = measure(parts, plan.input.camera)
     say(f"looks: {looks.told}")
     scores = zip(parts[Split.VAL], chooser.scores(recipe.thresholds), strict=True)
-    reference = looks.reference([score.image for sample, score in scores if not sample.defective])
-    recipe = recipe.model_copy(update={"reference": reference})
+    good = [score.image for sample, score in scores if not sample.defective]
+    recipe = recipe.model_copy(update={"reference": looks.reference(good)})
+    doubt = rejecting_most(good, recipe.thresholds.image)
+    if doubt:
+        say(f"warning: {doubt}")
     model = to_onnx(outcome.network, objective_of(plan), plan.input.channels, plan.input.stride)
     write_draft(run, recipe, model, _golden(parts[Split.VAL], chooser, recipe))
     return recipe

@@ -179,11 +179,17 @@ def test_to_classify_a_crop_holds_the_whole_image(side: int, largest: int, scale
 def test_a_step_is_about_as_much_work_whatever_the_crop(side: int, on_gpu: bool, largest: int, pixels: int) -> None:
     plan = plan_of(Wishes(on_gpu=on_gpu), median_side=side, widths=(side, side))
     assert plan.crop <= largest
-    assert plan.batch >= 6
+    assert 6 <= plan.batch <= 64
     if side >= largest:
         assert plan.crop == largest
     if plan.batch < 64:
         assert plan.batch * plan.crop**2 == pytest.approx(pixels, rel=0.2)
+
+
+@pytest.mark.parametrize("side", [40, 96, 200, 512, 4000])
+def test_a_gpu_is_shown_at_least_as_many_crops(side: int) -> None:
+    few, many = (plan_of(Wishes(on_gpu=gpu), median_side=side, widths=(side, side)) for gpu in (False, True))
+    assert few.batch <= many.batch
 
 
 def test_a_step_looks_at_several_whole_images() -> None:

@@ -197,7 +197,7 @@ def test_a_run_plans_itself(task: Task, sets: dict[Task, Path], tmp_path: Path) 
     assert any(sentence.startswith("plan: task: the labels tell defects") for sentence in said)
 
 
-def test_a_network_that_tells_nothing_apart_is_said_to(write_grain_set: WriteSet, tmp_path: Path) -> None:
+def test_a_network_that_tells_nothing_apart_is_called_out(write_grain_set: WriteSet, tmp_path: Path) -> None:
     """Every image is the same one, whatever its label says."""
     images = sorted((write_grain_set(tmp_path / "set") / "images").iterdir())
     for image in images[1:]:

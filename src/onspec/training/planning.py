@@ -29,8 +29,7 @@ _CROP = {"CPU": 160, "GPU": 256}
 """Longest side, working px, of a crop where defects are located."""
 
 _STEP_PIXELS = {"CPU": 6 * 160**2, "GPU": 16 * 256**2}
-"""Pixels of a step. On a CPU the budget buys few of them, and many small steps teach more than few large ones; a GPU is
-not faster with small ones."""
+"""Pixels of a step. A short budget buys a CPU few steps, and then many small ones teach more than few large ones."""
 
 _WHOLE_STEP_PIXELS = {"CPU": 8 * 256**2, "GPU": 32 * 256**2}
 """Where whole images are classified."""
@@ -112,7 +111,7 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
         "input": f"{scale_reason}; {normalise_reason}",
         "start": "weights that tell synthetic defects on made-up surfaces, where the network has them",
         "crop": crop_reason,
-        "batch": f"about as many pixels a step as a {machine} learns most from in its time",
+        "batch": f"about as many pixels a step as suit a {machine}",
         "defect_share": _shown(facts),
         "paste_share": shares_reason,
         "augmentation": augmentation_reason,

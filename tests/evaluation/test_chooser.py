@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from onspec.decision.tasks import image_scores
 from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, ScoreMap
-from onspec.evaluation.gaps import least_cost_threshold, middle
-from onspec.evaluation.operating_point import Chooser, rejecting_most
+from onspec.evaluation.gaps import bearable_threshold, least_cost_threshold, middle
+from onspec.evaluation.operating_point import Chooser, doubt
 from onspec.evaluation.score_bins import EDGES
 
 scores = st.floats(0, 1, width=16)
@@ -75,22 +75,52 @@ def test_equal_windows_are_decided_by_the_gap() -> None:
 
 def test_an_escape_is_dearer_than_false_rejects() -> None:
     faint = (True, *part(0.3))
-    rejected = [good(0.4) for _ in range(3)]
-    thresholds = chosen((True, *part(0.95)), faint, *rejected, good()).choose()
+    rejected, passed = [good(0.4) for _ in range(3)], [good() for _ in range(3)]
+    thresholds = chosen((True, *part(0.95)), faint, *rejected, *passed).choose()
     assert 0.01 < thresholds.image <= 0.3
     assert "escapes: 0, false rejects: 3" in thresholds.basis
-    cheap = chosen((True, *part(0.95)), faint, *rejected, good()).choose(escape_cost=1.0)
+    cheap = chosen((True, *part(0.95)), faint, *rejected, *passed).choose(escape_cost=1.0)
     assert 0.4 < cheap.image <= 0.95
     assert "escapes: 1, false rejects: 0" in cheap.basis
 
 
-@pytest.mark.parametrize("good", [[], [0.1, 0.5], [0.5, 0.9, 0.1, 0.2]])
-def test_a_threshold_that_half_of_the_good_images_pass_is_not_called_out(good: list[float]) -> None:
-    assert rejecting_most(good, 0.5) is None
+def test_an_escape_weighs_less_where_most_good_images_would_be_rejected_for_it() -> None:
+    """One defective part of twelve scores as the lowest good ones: it is not worth nine of ten good parts."""
+    images = [(True, *part(0.95)) for _ in range(11)] + [(True, *part(0.2))]
+    images += [good(0.3) for _ in range(9)] + [good(0.1)]
+    chooser = chosen(*images)
+    thresholds = chooser.choose()
+    assert 0.3 < thresholds.image <= 0.95
+    told = "an escape 5 times as dear as a false reject, as 20 times would reject most good ones"
+    assert f"image by least cost, {told} (escapes: 1, false rejects: 0)" in thresholds.basis
+    defective = np.array([image[0] for image in images])
+    score = np.array([s.image for s in chooser.scores(thresholds)])
+    reason = doubt(defective, score, thresholds.image)
+    assert reason is not None
+    assert "1 of 12 defective validation images escape, and 0 of 10 good ones are rejected" in reason
 
 
-def test_a_threshold_that_rejects_most_good_images_is_called_out() -> None:
-    assert str(rejecting_most([0.5, 0.9, 0.1], 0.5)).startswith("2 of 3 good validation images are rejected")
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1), st.floats(1, 100))
+def test_half_of_the_good_images_pass_unless_they_are_told_from_defective_ones_by_chance(
+    images: list[tuple[bool, float]], escape_cost: float
+) -> None:
+    defective, score = np.array([d for d, _ in images]), np.array([s for _, s in images])
+    threshold, weighed = bearable_threshold(defective, score, escape_cost)
+    rejected = np.count_nonzero(score[~defective] >= threshold)
+    assert 1.0 <= weighed <= escape_cost
+    assert threshold == least_cost_threshold(defective, score, weighed)
+    assert 2 * rejected <= np.count_nonzero(~defective) or weighed == 1.0
+    if weighed < escape_cost:  # the next dearer weight in the row would not do
+        dearer = least_cost_threshold(defective, score, min(escape_cost, 2 * weighed))
+        assert 2 * np.count_nonzero(score[~defective] >= dearer) > np.count_nonzero(~defective)
+
+
+@pytest.mark.parametrize("good_scores", [[], [0.1, 0.5], [0.5, 0.9, 0.1, 0.2]])
+def test_a_threshold_that_half_of_the_good_images_pass_is_not_doubted(good_scores: list[float]) -> None:
+    defective = np.array([True] + [False] * len(good_scores))
+    assert doubt(defective, np.array([0.45, *good_scores]), 0.4) is None
+    assert doubt(np.zeros(1, bool), np.ones(1), 0.5) is None
 
 
 def test_without_masks_and_without_good_images() -> None:

@@ -1,11 +1,10 @@
 """What errors cost at the operating point, and at the best one."""
 
-from onspec.evaluation.least_cost import Costs
+from onspec.evaluation.least_cost import ESCAPE_COST, Costs
 from onspec.evaluation.metrics import CostFigures
 from onspec.evaluation.what_if import WhatIf, expected_costs, least
 
-DEFAULT = Costs(escape=20.0)
-"""An escape costs 20 false rejects: the weight of the DAGM 2007 competition."""
+DEFAULT = Costs(escape=ESCAPE_COST)
 
 
 def cost_figures(table: WhatIf | None, costs: Costs) -> CostFigures:

@@ -50,6 +50,17 @@ def least_cost_threshold(defective: Flags, score: Floats, escape_cost: float) ->
     return _widest(cost, np.concatenate([[0.0], levels, [1.0]]))
 
 
+def bearable_threshold(defective: Flags, score: Floats, escape_cost: float) -> tuple[float, float]:
+    """The threshold of least cost that at least half of the good images pass, and what an escape costs for it: as
+    given, or a half, a quarter … of that, down to a false reject, whether half of them pass then or not."""
+    good = score[~defective]
+    while True:
+        threshold = least_cost_threshold(defective, score, escape_cost)
+        if 2 * np.count_nonzero(good >= threshold) <= len(good) or escape_cost <= 1.0:
+            return threshold, escape_cost
+        escape_cost = max(1.0, escape_cost / 2.0)
+
+
 def best_f1_threshold(score: Floats, right: Flags, found_at: Floats, lowest: float = 0.0) -> tuple[float, float] | None:
     """The threshold of the best F1 of reported defects and that F1; of equal ones, the middle of the widest gap.
 

@@ -10,6 +10,9 @@ from onspec.evaluation.evidence import at_most, check_confidence, percent, rate_
 from onspec.evaluation.gaps import least_cost_threshold
 from onspec.evaluation.part_scores import PartScores
 
+ESCAPE_COST = 20.0
+"""Of an escape, in false rejects, unless somebody says otherwise: the weight of the DAGM 2007 competition."""
+
 
 @dataclass(frozen=True, slots=True)
 class Costs:

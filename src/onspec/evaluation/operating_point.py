@@ -13,7 +13,16 @@ from onspec.evaluation.boxes import Labelled, found, labelled
 from onspec.evaluation.class_finds import ClassFinds
 from onspec.evaluation.classification import classification_figures, told, true_label
 from onspec.evaluation.evidence import parts_needed, percent, worst_rate
-from onspec.evaluation.gaps import Floats, least_cost_threshold, logit, middle, sigmoid
+from onspec.evaluation.gaps import (
+    Flags,
+    Floats,
+    bearable_threshold,
+    least_cost_threshold,
+    logit,
+    middle,
+    sigmoid,
+)
+from onspec.evaluation.least_cost import ESCAPE_COST
 from onspec.evaluation.observed import LEVELS, Outlines, Regions, allowed_pixel
 from onspec.evaluation.ranking import average_precision
 from onspec.evaluation.score_bins import EDGES
@@ -97,11 +106,13 @@ class Chooser:
         if union is not None and self._task == Task.SEGMENT:
             self._regions.add(total, union)
 
-    def choose(self, escape_cost: float = 20.0) -> Thresholds:
+    def choose(self, escape_cost: float = ESCAPE_COST) -> Thresholds:
         """The thresholds, with the rule and the figure behind each in their `basis`.
 
-        The image threshold is that of least cost, an escape being `escape_cost` times as dear as a false reject. Where
-        every image is defective, cost would let it sink to nothing: then it is that of the best F1 of single defects.
+        The image threshold is that of least cost, an escape being `escape_cost` times as dear as a false reject, or as
+        much less dear as lets half of the good images pass: a line cannot use a recipe that rejects most of its parts.
+        Where every image is defective, cost would let it sink to nothing: then it is that of the best F1 of single
+        defects.
         Where none is, see `choose_from_good`. What the images leave open is decided for the widest gap between scores,
         and the threshold is put in the middle of its gap on the logit scale, where it is least likely to be crossed.
 
@@ -185,8 +196,9 @@ class Chooser:
         return np.array([scores[index].image for scores in self._scores], np.float64)
 
     def _by_cost(self, score: Floats, escape_cost: float) -> _Chosen:
-        rule = f"by least cost, an escape {escape_cost:g} times as dear as a false reject"
-        return _Chosen(least_cost_threshold(np.array(self._defective), score, escape_cost), rule)
+        value, weighed = bearable_threshold(np.array(self._defective), score, escape_cost)
+        less = "" if weighed == escape_cost else f", as {escape_cost:g} times would reject most good ones"
+        return _Chosen(value, f"by least cost, an escape {weighed:g} times as dear as a false reject{less}")
 
     def _by_f1(self, place: int | None) -> _Chosen | None:
         """`None` where single defects say nothing about it."""
@@ -240,7 +252,7 @@ class Chooser:
 
     def _f1_macro(self, index: int, escape_cost: float) -> float | None:
         column = self._column(index)
-        threshold = least_cost_threshold(np.array(self._defective), column, escape_cost)
+        threshold, _ = bearable_threshold(np.array(self._defective), column, escape_cost)
         pairs = [
             (label, told(scores[index].image, scores[index].classes, threshold))
             for label, scores in zip(self._labels, self._scores, strict=True)
@@ -249,15 +261,25 @@ class Chooser:
         return classification_figures(pairs, self._classes).f1_macro
 
 
-def rejecting_most(good: Sequence[float], threshold: float) -> str | None:
-    """What is wrong with a threshold that most of the good images reach, from their scores; `None` where fewer do."""
-    rejected = sum(score >= threshold for score in good)
-    if rejected <= len(good) / 2:
+def doubt(defective: Flags, score: Floats, threshold: float) -> str | None:
+    """Why the threshold that `Chooser.choose` gave is not that of least cost: it would reject most of the good images.
+
+    Args:
+        defective: of each image, (n,).
+        score: as the threshold reads them, (n,).
+
+    Returns:
+        `None` where half of them pass it.
+    """
+    good, bad = score[~defective], score[defective]
+    if not len(bad) or 2 * np.count_nonzero(good >= least_cost_threshold(defective, score, ESCAPE_COST)) <= len(good):
         return None
     return (
-        f"{rejected} of {len(good)} good validation images are rejected at the threshold: the network does not tell "
-        "them from defective ones surely enough for what an escape costs. Train longer (--budget), label more parts, "
-        "or weigh errors otherwise (onspec threshold --escape-cost)"
+        f"an escape {ESCAPE_COST:g} times as dear as a false reject would have most good images rejected, so it weighs "
+        f"less: {np.count_nonzero(bad < threshold)} of {len(bad)} defective validation images escape, and "
+        f"{np.count_nonzero(good >= threshold)} of {len(good)} good ones are rejected. The network does not tell them "
+        "apart surely enough: train longer (--budget), label more parts, or say what may escape (onspec threshold "
+        "--max-escape-rate)"
     )
 
 

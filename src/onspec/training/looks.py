@@ -29,7 +29,7 @@ class Looks:
         """How many validation images lie outside what the training images alone allow, and what that bounds."""
         count, of = outside(reference_of(self.train), self.val), len(self.val)
         fewer = (
-            "" if count else f", so fewer than {1 - (1 - _CONFIDENCE) ** (1 / of):.1%} of such images do (95 % sure)"
+            "" if count else f", so fewer than {1 - (1 - _CONFIDENCE) ** (1 / of):.1%} of such images are (95 % sure)"
         )
         return (
             f"by limits that {len(self.train)} training images set, {count} of {of} validation images are not "

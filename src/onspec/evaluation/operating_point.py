@@ -13,15 +13,7 @@ from onspec.evaluation.boxes import Labelled, found, labelled
 from onspec.evaluation.class_finds import ClassFinds
 from onspec.evaluation.classification import classification_figures, told, true_label
 from onspec.evaluation.evidence import parts_needed, percent, worst_rate
-from onspec.evaluation.gaps import (
-    Flags,
-    Floats,
-    bearable_threshold,
-    least_cost_threshold,
-    logit,
-    middle,
-    sigmoid,
-)
+from onspec.evaluation.gaps import Flags, Floats, bearable_threshold, logit, middle, sigmoid
 from onspec.evaluation.least_cost import ESCAPE_COST
 from onspec.evaluation.observed import LEVELS, Outlines, Regions, allowed_pixel
 from onspec.evaluation.ranking import average_precision
@@ -262,18 +254,15 @@ class Chooser:
 
 
 def doubt(defective: Flags, score: Floats, threshold: float) -> str | None:
-    """Why the threshold that `Chooser.choose` gave is not that of least cost: it would reject most of the good images.
+    """Why the threshold that `Chooser.choose` gave weighs an escape less than `ESCAPE_COST`; `None` where it does not.
 
     Args:
         defective: of each image, (n,).
         score: as the threshold reads them, (n,).
-
-    Returns:
-        `None` where half of them pass it.
     """
-    good, bad = score[~defective], score[defective]
-    if not len(bad) or 2 * np.count_nonzero(good >= least_cost_threshold(defective, score, ESCAPE_COST)) <= len(good):
+    if not defective.any() or bearable_threshold(defective, score, ESCAPE_COST)[1] == ESCAPE_COST:
         return None
+    good, bad = score[~defective], score[defective]
     return (
         f"an escape {ESCAPE_COST:g} times as dear as a false reject would have most good images rejected, so it weighs "
         f"less: {np.count_nonzero(bad < threshold)} of {len(bad)} defective validation images escape, and "

@@ -10,7 +10,7 @@ from onspec.decision.tasks import image_scores
 from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, ScoreMap
 from onspec.evaluation.gaps import bearable_threshold, least_cost_threshold, middle
-from onspec.evaluation.operating_point import Chooser, doubt
+from onspec.evaluation.operating_point import Chooser
 from onspec.evaluation.score_bins import EDGES
 
 scores = st.floats(0, 1, width=16)
@@ -93,9 +93,7 @@ def test_an_escape_weighs_less_where_most_good_images_would_be_rejected_for_it()
     assert 0.3 < thresholds.image <= 0.95
     told = "an escape 5 times as dear as a false reject, as 20 times would reject most good ones"
     assert f"image by least cost, {told} (escapes: 1, false rejects: 0)" in thresholds.basis
-    defective = np.array([image[0] for image in images])
-    score = np.array([s.image for s in chooser.scores(thresholds)])
-    reason = doubt(defective, score, thresholds.image)
+    reason = chooser.doubt(thresholds)
     assert reason is not None
     assert "1 of 12 defective validation images escape, and 0 of 10 good ones are rejected" in reason
 
@@ -118,9 +116,13 @@ def test_half_of_the_good_images_pass_if_any_weight_of_an_escape_lets_them(
 
 @pytest.mark.parametrize("good_scores", [[], [0.1, 0.5], [0.5, 0.9, 0.1, 0.2]])
 def test_a_threshold_that_half_of_the_good_images_pass_is_not_doubted(good_scores: list[float]) -> None:
-    defective = np.array([True] + [False] * len(good_scores))
-    assert doubt(defective, np.array([0.45, *good_scores]), 0.4) is None
-    assert doubt(np.zeros(1, bool), np.ones(1), 0.5) is None
+    chooser = chosen((True, *part(0.45)), *map(good, good_scores))
+    assert chooser.doubt(chooser.choose()) is None
+
+
+def test_a_threshold_of_good_images_alone_is_not_doubted() -> None:
+    chooser = chosen(good(1.0))  # no threshold lets it pass
+    assert chooser.doubt(chooser.choose()) is None
 
 
 def test_without_masks_and_without_good_images() -> None:

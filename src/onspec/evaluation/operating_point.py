@@ -13,7 +13,7 @@ from onspec.evaluation.boxes import Labelled, found, labelled
 from onspec.evaluation.class_finds import ClassFinds
 from onspec.evaluation.classification import classification_figures, told, true_label
 from onspec.evaluation.evidence import parts_needed, percent, worst_rate
-from onspec.evaluation.gaps import Flags, Floats, bearable_threshold, logit, middle, sigmoid
+from onspec.evaluation.gaps import Floats, bearable_threshold, logit, middle, sigmoid
 from onspec.evaluation.least_cost import ESCAPE_COST
 from onspec.evaluation.observed import LEVELS, Outlines, Regions, allowed_pixel
 from onspec.evaluation.ranking import average_precision
@@ -104,9 +104,9 @@ class Chooser:
         The image threshold is that of least cost, an escape being `escape_cost` times as dear as a false reject, or as
         much less dear as lets half of the good images pass: a line cannot use a recipe that rejects most of its parts.
         Where every image is defective, cost would let it sink to nothing: then it is that of the best F1 of single
-        defects.
-        Where none is, see `choose_from_good`. What the images leave open is decided for the widest gap between scores,
-        and the threshold is put in the middle of its gap on the logit scale, where it is least likely to be crossed.
+        defects. Where none is, see `choose_from_good`. What the images leave open is decided for the widest gap between
+        scores, and the threshold is put in the middle of its gap on the logit scale, where it is least likely to be
+        crossed.
 
         Raises:
             ValueError: no image was added.
@@ -140,6 +140,24 @@ class Chooser:
             if (setting.weighing, setting.pooling) == (chosen.weighing, chosen.pooling):
                 return [scores[index] for scores in self._scores]
         raise ValueError(f"{chosen.pooling} with {chosen.weighing} was not among the candidates")
+
+    def doubt(self, chosen: Thresholds) -> str | None:
+        """Why `choose` weighed an escape less than `ESCAPE_COST`; `None` where it did not.
+
+        Raises:
+            ValueError: as `scores`.
+        """
+        defective, score = np.array(self._defective), np.array([s.image for s in self.scores(chosen)])
+        if not defective.any() or bearable_threshold(defective, score, ESCAPE_COST)[1] == ESCAPE_COST:
+            return None
+        good, bad = score[~defective], score[defective]
+        return (
+            f"an escape {ESCAPE_COST:g} times as dear as a false reject would have most good images rejected, so it "
+            f"weighs less: {np.count_nonzero(bad < chosen.image)} of {len(bad)} defective validation images escape, "
+            f"and {np.count_nonzero(good >= chosen.image)} of {len(good)} good ones are rejected. The network does not "
+            "tell them apart surely enough: train longer (--budget), label more parts, or say what may escape "
+            "(onspec threshold --max-escape-rate)"
+        )
 
     def choose_from_good(self, max_false_reject_rate: float = 0.01, confidence: float = 0.95) -> Thresholds:
         """Thresholds where no defective image is known: over all but a few of the scores that good parts were seen to
@@ -251,25 +269,6 @@ class Chooser:
             if label is not None
         ]
         return classification_figures(pairs, self._classes).f1_macro
-
-
-def doubt(defective: Flags, score: Floats, threshold: float) -> str | None:
-    """Why the threshold that `Chooser.choose` gave weighs an escape less than `ESCAPE_COST`; `None` where it does not.
-
-    Args:
-        defective: of each image, (n,).
-        score: as the threshold reads them, (n,).
-    """
-    if not defective.any() or bearable_threshold(defective, score, ESCAPE_COST)[1] == ESCAPE_COST:
-        return None
-    good, bad = score[~defective], score[defective]
-    return (
-        f"an escape {ESCAPE_COST:g} times as dear as a false reject would have most good images rejected, so it weighs "
-        f"less: {np.count_nonzero(bad < threshold)} of {len(bad)} defective validation images escape, and "
-        f"{np.count_nonzero(good >= threshold)} of {len(good)} good ones are rejected. The network does not tell them "
-        "apart surely enough: train longer (--budget), label more parts, or say what may escape (onspec threshold "
-        "--max-escape-rate)"
-    )
 
 
 def _settings(task: Task, windows: Sequence[int], sharpness: Sequence[float] | None) -> tuple[Thresholds, ...]:

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import cv2
-import numpy as np
 from lightning_fabric import Fabric
 
 from onspec import __version__
@@ -21,7 +20,7 @@ from onspec.datasets.labels import is_located, load_boxes, load_mask
 from onspec.datasets.split_summary import describe
 from onspec.datasets.splitting import Way, assign, assign_good, read_split, write_split
 from onspec.domain import DataError, Sample, Split, Task, UsageError
-from onspec.evaluation.operating_point import Chooser, doubt
+from onspec.evaluation.operating_point import Chooser
 from onspec.imaging.camera import Camera
 from onspec.imaging.preparation import predict
 from onspec.imaging.reading import Image, read_bytes, read_image
@@ -143,12 +142,12 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
     recipe = _recipe(dataset, assignment, settings, plan, outcome, chooser, adjusted)
     looks = measure(parts, plan.input.camera)
     say(f"looks: {looks.told}")
-    defective = np.array([sample.defective for sample in parts[Split.VAL]])
-    score = np.array([s.image for s in chooser.scores(recipe.thresholds)])
-    recipe = recipe.model_copy(update={"reference": looks.reference(score[~defective].tolist())})
-    unsure = doubt(defective, score, recipe.thresholds.image)
-    if unsure:
-        say(f"warning: {unsure}")
+    scores = zip(parts[Split.VAL], chooser.scores(recipe.thresholds), strict=True)
+    good = [score.image for sample, score in scores if not sample.defective]
+    recipe = recipe.model_copy(update={"reference": looks.reference(good)})
+    doubt = chooser.doubt(recipe.thresholds)
+    if doubt:
+        say(f"warning: {doubt}")
     model = to_onnx(outcome.network, objective_of(plan), plan.input.channels, plan.input.stride)
     write_draft(run, recipe, model, _golden(parts[Split.VAL], chooser, recipe))
     return recipe

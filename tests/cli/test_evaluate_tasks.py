@@ -182,3 +182,33 @@ def test_a_threshold_for_every_task(
     assert (told["bound"]["parts"], told["bound"]["escapes"], told["bound"]["false_rejects"]) == (6, 0, 0)
     assert told["after"]["image"] == after.image
     assert (after.pooling, after.sharpness, after.pixel) == (before.pooling, before.sharpness, before.pixel)
+
+
+def test_touching_objects_are_counted_one_to_one(
+    onspec: Run, make_toned: Toned, make_toned_part: Part, tmp_path: Path
+) -> None:
+    """Two pairs of touching squares, each pair one region; of the second the network sees no gap between the cores."""
+    left, right = (20, 20, 10, 10, 220), (30, 20, 10, 10, 220)
+    cores = {"apart": [(23, 23, 4, 4, 255), (33, 23, 4, 4, 255)], "merged": [(23, 23, 14, 4, 255)]}
+    boxes, root = [], tmp_path / "parts"
+    for image, (name, inside) in enumerate(cores.items(), 1):
+        write_image(root / "images" / f"{name}.png", make_toned_part(left, right, *inside))
+        boxes += [(image, [x, y, w, h]) for x, y, w, h, _ in (left, right)]
+    tree = {
+        "images": [{"id": i, "file_name": f"{n}.png", "width": 96, "height": 64} for i, n in enumerate(cores, 1)],
+        "annotations": [
+            {"id": i, "image_id": image, "category_id": 1, "bbox": box, "area": 100, "iscrowd": 0}
+            for i, (image, box) in enumerate(boxes, 1)
+        ],
+        "categories": [{"id": 1, "name": "bright"}],
+    }
+    (root / "annotations.json").write_text(json.dumps(tree), encoding="utf-8")
+    run = run_of(make_toned(Task.SEGMENT, cores=True), tmp_path / "run")
+    rows, metrics, said = evaluated(onspec, run, root, tmp_path / "e")
+    assert {name: row["defects"] for name, row in rows.items()} == {"images/apart.png": "2", "images/merged.png": "1"}
+    found = metrics["detection"]
+    assert isinstance(found, dict)
+    counted = {key: found[key] for key in ("defects", "defects_found", "reported", "reported_right", "one_to_one")}
+    assert counted == {"defects": 4, "defects_found": 2, "reported": 3, "reported_right": 2, "one_to_one": True}
+    assert "single defects" in said
+    assert "2 of 3 marked regions are one labelled object by more than half" in (tmp_path / "e/report.html").read_text()

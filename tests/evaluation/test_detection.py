@@ -8,6 +8,7 @@ from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, ScoreMap
 from onspec.evaluation.detection import match, reported
 from onspec.evaluation.figures import detection_figures
+from onspec.evaluation.labelled_regions import connected
 from onspec.evaluation.results import Matches
 
 THRESHOLDS = Thresholds(image=0.6, pixel=0.5)
@@ -18,7 +19,8 @@ def blank() -> NDArray[np.float32]:
 
 
 def matches(scores: NDArray[np.float32], truth: NDArray[np.float32]) -> Matches:
-    return match(reported(Prediction((ScoreMap(scores),)), THRESHOLDS), (truth > 0).astype(np.uint8))
+    (labelled,) = connected((truth > 0).astype(np.uint8)[None])
+    return match(reported(Prediction((ScoreMap(scores),)), THRESHOLDS), labelled)
 
 
 def test_found_missed_and_invented() -> None:

@@ -116,7 +116,7 @@ def _add(evaluator: "Evaluator", sample: "Sample", result: "Result") -> None:
     )  # fmt: skip
     evaluator.add(
         sample.name, sample.part, sample.defective, result.prediction, label.truth, decision=decision, ms=_ms(result),
-        cls=label.cls, boxes=label.boxes, image=result.image, placement=result.placement,
+        cls=label.cls, boxes=label.boxes, objects=label.objects, image=result.image, placement=result.placement,
     )  # fmt: skip
 
 
@@ -132,20 +132,22 @@ class Label:
         truth: uint8 (K, H, W) of 0/1.
         boxes: float32 (n, 4) of x, y, width, height in px, and int64 (n,) class indices.
         cls: the class of a label that is about the whole image.
+        objects: int32 (H, W) of 0 and a number a defect; only for a recipe that tells touching ones apart.
     """
 
     truth: "NDArray[np.uint8] | None" = None
     boxes: "tuple[NDArray[np.float32], NDArray[np.int64]] | None" = None
     cls: str | None = None
+    objects: "NDArray[np.int32] | None" = None
 
 
 def label_of(sample: "Sample", result: "Result", classes: tuple[str, ...]) -> Label:
-    """The label as masks, as boxes and as the image's class.
+    """The label as masks, as boxes, as the image's class, and as single objects where the result has those.
 
     Raises:
         LabelError: the label cannot be used.
     """
-    from onspec.datasets.labels import class_index, is_located, load_boxes, load_mask
+    from onspec.datasets.labels import class_index, is_located, load_boxes, load_instances, load_mask
 
     cls = sample.cls if sample.defective else None
     if cls is not None:
@@ -153,7 +155,9 @@ def label_of(sample: "Sample", result: "Result", classes: tuple[str, ...]) -> La
     if not is_located(sample) or result.image is None:
         return Label(cls=cls)
     size = (result.image.shape[1], result.image.shape[0])
-    return Label(load_mask(sample, size, classes), load_boxes(sample, size, classes), cls)
+    apart = result.prediction is not None and result.prediction.cores is not None
+    objects = load_instances(sample, size) if apart else None
+    return Label(load_mask(sample, size, classes), load_boxes(sample, size, classes), cls, objects)
 
 
 @dataclass(frozen=True, slots=True)

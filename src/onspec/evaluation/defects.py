@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,11 +12,9 @@ from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, ScoredBox, Task
 from onspec.domain.verdict import GOOD
 from onspec.evaluation.boxes import LEAST_IOU, Boxes, around, assigned, found
+from onspec.evaluation.labelled_regions import LabelledRegions
 from onspec.imaging.boxes import box_region, iou
 from onspec.imaging.regions import Region
-
-Truth = NDArray[np.uint8]
-"""uint8 (K, H, W) of 0/1, one plane a class."""
 
 ZoneMasks = Mapping[str, NDArray[np.bool_]]
 """Zone → bool (H, W)."""
@@ -65,7 +62,8 @@ class Seen:
     """One judged image and its label.
 
     Attributes:
-        truth: `None` where nobody knows which pixels are defective; `boxes` likewise.
+        labelled: the labelled regions of each class, `None` where nobody knows which pixels are defective; `boxes`
+            likewise.
         cls, told: the class of the whole image and the one it was told to be; `None` where not known.
         zones, ignored: the masks of the rules' zones that judge, and of those that are ignored.
     """
@@ -74,7 +72,7 @@ class Seen:
     thresholds: Thresholds
     task: Task
     classes: Sequence[str]
-    truth: Truth | None = None
+    labelled: Sequence[LabelledRegions] | None = None
     boxes: Boxes | None = None
     cls: str | None = None
     told: str | None = None
@@ -119,28 +117,25 @@ def compare(seen: Seen) -> Compared | None:
 
 
 def _regions(seen: Seen) -> Compared | None:
-    """A labelled region is found by a report of its class that shares a pixel with it."""
-    if seen.truth is None:
+    """A labelled region is found by a report of its class, by the rule of `LabelledRegions`."""
+    if seen.labelled is None:
         return None
-    reports, numbers = seen.reports(), [_labels(plane) for plane in seen.truth]
+    reports = seen.reports()
     defects: list[LabelledDefect] = []
-    for cls, (labels, stats) in zip(seen.classes, numbers, strict=True):
-        by: dict[int, set[str]] = {number: set() for number in range(1, len(stats))}
+    for cls, labelled in zip(seen.classes, seen.labelled, strict=True):
+        by: dict[int, set[str]] = {number: set() for number in labelled.numbers}
         for report in reports:
-            for number in _touched(labels, report):
+            for number in labelled.found_by(report):
                 by[number].add(report.defect.cls)
-        defects += [_labelled(seen, cls, labels, stats[number], number, told) for number, told in by.items()]
-    beside = [r for r in reports if not any(_touched(labels, r) for labels, _ in numbers)]
+        defects += [_labelled(seen, cls, labelled, number, told) for number, told in by.items()]
+    beside = [r for r in reports if not any(labelled.touched_by(r) for labelled in seen.labelled)]
     return Compared(tuple(defects), _false(seen, beside))
 
 
-def _labelled(
-    seen: Seen, cls: str, labels: NDArray[np.int32], stats: NDArray[np.int32], number: int, told: set[str]
-) -> LabelledDefect:
-    x, y, w, h, area = (int(value) for value in stats)
-    at = (slice(y, y + h), slice(x, x + w))
-    zones, unjudged = seen.placed(at, labels[at] == number)
-    return LabelledDefect(cls, _outcome(cls in told, bool(told), unjudged), float(area), zones)
+def _labelled(seen: Seen, cls: str, labelled: LabelledRegions, number: int, told: set[str]) -> LabelledDefect:
+    at = labelled.at(number)
+    zones, unjudged = seen.placed(at, labelled.labels[at] == number)
+    return LabelledDefect(cls, _outcome(cls in told, bool(told), unjudged), float(labelled.areas[number]), zones)
 
 
 def _outcome(right: bool, reported: bool, unjudged: bool) -> Outcome:
@@ -190,8 +185,8 @@ def _image(seen: Seen) -> Compared | None:
         rejected = seen.told != GOOD
         return Compared(false_reports=_false(seen, seen.reports()[:1]) if rejected else ())
     area, zones, unjudged = None, frozenset[str](), False
-    if seen.truth is not None and seen.truth.any():
-        marked = np.logical_or.reduce(seen.truth > 0, axis=0)
+    if seen.labelled is not None and any(labelled.numbers for labelled in seen.labelled):
+        marked = np.logical_or.reduce([labelled.labels > 0 for labelled in seen.labelled], axis=0)
         area = float(np.count_nonzero(marked))
         zones, unjudged = seen.placed((slice(None), slice(None)), marked)
     return Compared(
@@ -214,16 +209,6 @@ def _false(seen: Seen, regions: Sequence[Region]) -> tuple[FalseReport, ...]:
             yield FalseReport(region.defect.cls, region.defect.area_px, zones)
 
     return tuple(each())
-
-
-def _labels(plane: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Numbers of the connected regions (8-neighbourhood), int32 (H, W), and x, y, width, height, area of each."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(plane, connectivity=8, ltype=cv2.CV_32S)
-    return np.asarray(labels, np.int32), np.asarray(stats, np.int32)
-
-
-def _touched(labels: NDArray[np.int32], region: Region) -> set[int]:
-    return set(np.unique(labels[_at(region)][region.mask > 0]).tolist()) - {0}
 
 
 def _at(region: Region) -> tuple[slice, slice]:

@@ -3,20 +3,18 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, Task
 from onspec.evaluation.boxes import Boxes, around, found, right
+from onspec.evaluation.labelled_regions import LabelledRegions
 from onspec.evaluation.region_boxes import boxes_of_regions
 from onspec.evaluation.results import Matches
-from onspec.imaging.masks import Mask
 from onspec.imaging.regions import Region, find_regions
 
-Truth = NDArray[np.uint8]
-"""uint8 (K, H, W) of 0/1, one plane a class."""
+Labelled = Sequence[LabelledRegions] | None
+"""The labelled regions, one entry a class; `None` where nobody knows of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +40,27 @@ def reported(prediction: Prediction, thresholds: Thresholds) -> list[Region]:
     )
 
 
-def match(regions: Iterable[Region], truth: Mask) -> Matches:
-    """Count agreement with the connected regions (8-neighbourhood) of `truth`, uint8 (H, W) of 0/1.
+def match(regions: Iterable[Region], labelled: LabelledRegions) -> Matches:
+    """Count agreement of reported regions with the labelled ones of their class, by the rule of `labelled`.
 
-    A labelled defect is found if a reported region shares a pixel with it, and a reported region is right if it shares
-    one with a labelled defect. Coarse labels, such as DAGM's ellipses, allow no stricter rule.
+    A reported region is right if it finds a labelled defect.
     """
-    count, labels = cv2.connectedComponents(truth, connectivity=8)
-    touching: set[int] = set()
+    every: set[int] = set()
     predicted = correct = 0
     for region in regions:
-        x, y, w, h = region.defect.bbox
-        touched = set(np.unique(labels[y : y + h, x : x + w][region.mask > 0]).tolist()) - {0}
-        touching |= touched
+        found = labelled.found_by(region)
+        every |= found
         predicted += 1
-        correct += bool(touched)
-    return Matches(truth=count - 1, found=len(touching), predicted=predicted, right=correct)
+        correct += bool(found)
+    return Matches(truth=len(labelled.numbers), found=len(every), predicted=predicted, right=correct)
 
 
-def match_classes(regions: Sequence[Region], truth: Truth, classes: Sequence[str]) -> tuple[Matches, ...]:
-    """`match` for each class; `truth` is uint8 (K, H, W) of 0/1."""
+def match_classes(
+    regions: Sequence[Region], labelled: Sequence[LabelledRegions], classes: Sequence[str]
+) -> tuple[Matches, ...]:
+    """`match` for each class."""
     return tuple(
-        match([r for r in regions if r.defect.cls == cls], plane) for cls, plane in zip(classes, truth, strict=True)
+        match([r for r in regions if r.defect.cls == cls], there) for cls, there in zip(classes, labelled, strict=True)
     )
 
 
@@ -75,12 +72,12 @@ def match_boxes(truth: Boxes, found: Boxes, classes: int) -> tuple[Matches, ...]
 
 
 def _regions(
-    prediction: Prediction, truth: Truth | None, label: Boxes | None, thresholds: Thresholds, classes: Sequence[str]
+    prediction: Prediction, labelled: Labelled, label: Boxes | None, thresholds: Thresholds, classes: Sequence[str]
 ) -> Counted:
-    if truth is None and label is None:
+    if labelled is None and label is None:
         return Counted()
     regions = reported(prediction, thresholds)
-    matches = () if truth is None else match_classes(regions, truth, classes)
+    matches = () if labelled is None else match_classes(regions, labelled, classes)
     if label is None:
         return Counted(matches)
     boxes = around([region.defect for region in regions], classes)
@@ -89,9 +86,9 @@ def _regions(
 
 
 def _boxes(
-    prediction: Prediction, truth: Truth | None, label: Boxes | None, thresholds: Thresholds, classes: Sequence[str]
+    prediction: Prediction, labelled: Labelled, label: Boxes | None, thresholds: Thresholds, classes: Sequence[str]
 ) -> Counted:
-    del truth  # a box is judged by boxes
+    del labelled  # a box is judged by boxes
     if label is None:
         return Counted()
     every = found(prediction.boxes, classes)
@@ -104,7 +101,7 @@ def _nothing(*_: object) -> Counted:
     return Counted()
 
 
-Count = Callable[[Prediction, Truth | None, Boxes | None, Thresholds, Sequence[str]], Counted]
+Count = Callable[[Prediction, Labelled, Boxes | None, Thresholds, Sequence[str]], Counted]
 
 COUNTS: dict[Task, Count] = {Task.SEGMENT: _regions, Task.DETECT: _boxes, Task.CLASSIFY: _nothing}
-"""Task → how its defects are counted, given masks and boxes of the label where they are known."""
+"""Task → how its defects are counted, given regions and boxes of the label where they are known."""

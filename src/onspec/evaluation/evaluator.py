@@ -23,15 +23,17 @@ from onspec.evaluation.defects import Seen, compare
 from onspec.evaluation.detection import COUNTS
 from onspec.evaluation.figures import detection_figures, image_figures, part_figures, rate
 from onspec.evaluation.kinds import kinds
+from onspec.evaluation.labelled_regions import LabelledRegions, Truth, regions_of
 from onspec.evaluation.least_cost import Costs
 from onspec.evaluation.metrics import ClassFigures, ClassificationFigures, Images, Metrics
-from onspec.evaluation.pixels import Outlined, PixelComparison, Truth
+from onspec.evaluation.pixels import Outlined, PixelComparison
 from onspec.evaluation.pod_figures import detectability
 from onspec.evaluation.ranking import average_precision
 from onspec.evaluation.reject_scores import RejectScores, reject_scores
 from onspec.evaluation.results import ImageResult, by_part
 from onspec.evaluation.what_if import what_if
 from onspec.evaluation.zone_figures import zone_figures
+from onspec.imaging.instances import Labels
 from onspec.imaging.reading import Image
 
 
@@ -60,6 +62,7 @@ class Evaluator:
         self.pixel_size_mm = None if self._pixel is None else self._pixel.mean
         self.results: list[ImageResult] = []
         self._pixels = PixelComparison(len(self.classes), thresholds.pixel)
+        self._one_to_one = task is Task.DETECT
 
     def add(  # noqa: PLR0913 (each is something that may be known of an image)
         self,
@@ -73,6 +76,7 @@ class Evaluator:
         ms: float | None = None,
         cls: str | None = None,
         boxes: Labelled | None = None,
+        objects: Labels | None = None,
         image: Image | None = None,
         placement: Placement | None = None,
     ) -> None:
@@ -85,6 +89,8 @@ class Evaluator:
             ms: wall time that the inspection took.
             cls: the class of a label that is about the whole image.
             boxes: where its defects are; `None`, or none on a defective image, where nobody knows.
+            objects: int32 (H, W) of 0 and a number for each of its defects, touching ones too; `None` where the recipe
+                does not tell those apart. Single defects are then counted one to one.
             image, placement: what rules on contrast and zones on the part need, see `judge`.
 
         Raises:
@@ -92,6 +98,8 @@ class Evaluator:
         """
         known = self._checked(name, defective, prediction, truth)
         label = self._checked_boxes(name, defective, boxes)
+        labelled = None if known is None else regions_of(known, objects)
+        self._one_to_one |= objects is not None
         asked = partial(
             judge, prediction, rules=self.rules, pixel_size_mm=self._pixel, task=self.task, image=image,
             placement=placement,
@@ -100,7 +108,7 @@ class Evaluator:
         inspectable = all(fired.rule != NOT_INSPECTABLE for fired in decision.fired)
         scores = decision.class_scores or image_scores(prediction, self.thresholds, self.task).classes
         seen = self._outlined(defective, prediction, known)
-        counted = COUNTS[self.task](prediction, known, label, self.thresholds, self.classes)
+        counted = COUNTS[self.task](prediction, labelled, label, self.thresholds, self.classes)
         named, is_told = (
             true_label(defective, cls, known, label, self.classes),
             told(decision.score, scores, self.thresholds.image),
@@ -123,7 +131,7 @@ class Evaluator:
                 matches=counted.matches,
                 box_matches=counted.box_matches,
                 boxes=counted.boxes,
-                compared=compare(self._seen(prediction, known, label, named, is_told, placement)),
+                compared=compare(self._seen(prediction, labelled, label, named, is_told, placement)),
                 rejects=self._rejects(asked, decision.score, inspectable),
                 defects=len(decision.defects),
                 area_px=sum(defect.area_px for defect in decision.defects),
@@ -153,7 +161,10 @@ class Evaluator:
             parts=part_figures(by_part(self.results), confidence),
             pixel=self._pixels.figures([r for r in judged if r.located]),
             detection=detection_figures(
-                [m for r in judged for m in r.matches], [m for r in judged for m in r.box_matches], together
+                [m for r in judged for m in r.matches],
+                [m for r in judged for m in r.box_matches],
+                together,
+                one_to_one=self._one_to_one,
             ),
             classification=self._classification(judged),
             per_class={cls: self._class_figures(k, judged, apart[k], confidence) for k, cls in enumerate(self.classes)},
@@ -181,13 +192,13 @@ class Evaluator:
         return reject_scores(ask, score, self.thresholds.image, self.thresholds.review)
 
     def _seen(
-        self, prediction: Prediction, truth: Truth | None, label: Boxes | None, named: str | None, is_told: str,
-        placement: Placement | None,
+        self, prediction: Prediction, labelled: Sequence[LabelledRegions] | None, label: Boxes | None,
+        named: str | None, is_told: str, placement: Placement | None,
     ) -> Seen:  # fmt: skip
         masks = {name: zone.mask(prediction.size, self._pixel, placement) for name, zone in self.rules.zones.items()}
         ignored = self.rules.zones_of("ignore")
         return Seen(
-            prediction, self.thresholds, self.task, self.classes, truth, label, named, is_told,
+            prediction, self.thresholds, self.task, self.classes, labelled, label, named, is_told,
             zones={name: mask for name, mask in masks.items() if name not in ignored},
             ignored={name: mask for name, mask in masks.items() if name in ignored},
         )  # fmt: skip
@@ -227,6 +238,7 @@ class Evaluator:
                 [r.matches[index] for r in judged if r.matches],
                 [r.box_matches[index] for r in judged if r.box_matches],
                 boxes,
+                one_to_one=self._one_to_one,
             ),
         )
 

@@ -92,13 +92,18 @@ NO_BOXES = BoxPrecision(None, None)
 
 
 def detection_figures(
-    matches: Sequence[Matches], boxes: Sequence[Matches] = (), precision: BoxPrecision = NO_BOXES
+    matches: Sequence[Matches],
+    boxes: Sequence[Matches] = (),
+    precision: BoxPrecision = NO_BOXES,
+    *,
+    one_to_one: bool = False,
 ) -> DetectionFigures:
     """Figures over all images; precision is `None` where nothing was reported, recall where nothing was there.
 
     Args:
         boxes: the matches of boxes that overlap one to one by half or more.
         precision: the average precision of boxes.
+        one_to_one: the rule by which `matches` were counted.
     """
     total = sum(matches, Matches())
     return DetectionFigures(
@@ -112,6 +117,7 @@ def detection_figures(
         defects_found=total.found,
         reported=total.predicted,
         reported_right=total.right,
+        one_to_one=one_to_one,
     )
 
 

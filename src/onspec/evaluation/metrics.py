@@ -76,6 +76,9 @@ class DetectionFigures(_Figures):
     defects_found: int
     reported: int
     reported_right: int
+    one_to_one: bool = Field(
+        False, description="a report finds one defect, by an IoU of half; else each that it shares a pixel with"
+    )
 
 
 class ClassificationFigures(_Figures):

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from onspec.decision.tasks import Scores, image_scores
 from onspec.decision.thresholds import Thresholds
@@ -14,12 +13,11 @@ from onspec.evaluation.class_finds import ClassFinds
 from onspec.evaluation.classification import classification_figures, told, true_label
 from onspec.evaluation.evidence import parts_needed, percent, worst_rate
 from onspec.evaluation.gaps import Floats, bearable_threshold, logit, middle, sigmoid
+from onspec.evaluation.labelled_regions import Truth
 from onspec.evaluation.least_cost import ESCAPE_COST
 from onspec.evaluation.observed import LEVELS, Outlines, Regions, allowed_pixel
 from onspec.evaluation.ranking import average_precision
 from onspec.evaluation.score_bins import EDGES
-
-Truth = NDArray[np.uint8]
 
 SHARPNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Among which a classifier's pooling is chosen, see `imaging.pooling`."""

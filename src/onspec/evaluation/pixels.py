@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 from onspec.domain import Prediction
 from onspec.evaluation.boundary import boundary_f1
 from onspec.evaluation.figures import pixel_figures
+from onspec.evaluation.labelled_regions import Truth
 from onspec.evaluation.metrics import PixelFigures
 from onspec.evaluation.region_overlap import RegionOverlap
 from onspec.evaluation.results import ImageResult, Overlap
-
-Truth = NDArray[np.uint8]
-"""uint8 (K, H, W) of 0/1, one plane a class."""
 
 
 @dataclass(frozen=True, slots=True)

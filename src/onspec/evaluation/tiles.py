@@ -52,7 +52,8 @@ def _segment_tiles(metrics: Metrics) -> list[Tile]:
         f"mean over {pixel.images} defective images; IoU {number(pixel.iou)}, outline F1 {number(pixel.boundary_f1)}, "
         f"AUPRO {number(pixel.aupro)}"
     )
-    regions = f"{found.reported_right} of {found.reported} marked regions lie on a label; region F1 {number(found.f1)}"
+    rule = "are one labelled object by more than half" if found.one_to_one else "lie on a label"
+    regions = f"{found.reported_right} of {found.reported} marked regions {rule}; region F1 {number(found.f1)}"
     boxes = f"; boxes around them: AP at IoU 0.5 {number(found.map_50)}" if found.map_50 is not None else ""
     return [
         Tile("Dice", number(pixel.dice), outlined),

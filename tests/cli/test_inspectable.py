@@ -118,7 +118,9 @@ def test_evaluate_counts_them_apart(onspec: Run, recipe: Path, data: Path, tmp_p
     assert metrics["not_inspectable"] == {"good": 3, "defective": 0}
     assert (metrics["errors"], metrics["image"]["reviews_good"], metrics["image"]["false_rejects"]) == (0, 3, 0)
     assert metrics["image"]["escapes"] == 0
-    assert any("3 images (3 good, 0 defective) do not look like those of the training" in n for n in metrics["notes"])
+    assert any(
+        "Images that do not look like those of the training: 3 good, 0 defective." in n for n in metrics["notes"]
+    )
     rows = (tmp_path / "e" / "predictions.csv").read_text().splitlines()
     assert sum(row.endswith(",no") for row in rows) == 3
 

@@ -164,8 +164,8 @@ def _unlike(metrics: "Metrics") -> tuple[str, ...]:
     if not good + defective:
         return ()
     return (
-        f"{good + defective} images ({good} good, {defective} defective) do not look like those of the training, so "
-        "that none of them is OK, whatever its score: see light, focus and place, or train with such images, too.",
+        f"Images that do not look like those of the training: {good} good, {defective} defective. None of them is OK, "
+        "whatever its score: see light, focus and place, or train with such images, too.",
     )
 
 

@@ -20,10 +20,8 @@ _EDGE = 1e-6
 """Scores nearer to 0 or 1 than this are drawn there: the logit scale has no end."""
 _TICKS = (1e-6, 1e-4, 0.01, 0.1, 0.5, 0.9, 0.99, 0.9999, 1 - 1e-6)
 _TICK_TEXTS = ("0", "0.0001", "0.01", "0.1", "0.5", "0.9", "0.99", "0.9999", "1")
-LOW, HIGH = -13.8155, 13.8155
-"""Both ends of the scale of scores: `_EDGE` and 1 - `_EDGE`."""
 _MARGIN = 0.3
-"""Beyond them."""
+"""Beyond the ends of the scale of scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,10 @@ def logit_of(score: float | Scores) -> Scores:
     """Where scores lie on their scale."""
     clipped = np.clip(np.asarray(score, np.float64), _EDGE, 1 - _EDGE)
     return np.asarray(np.log(clipped / (1 - clipped)), np.float64)
+
+
+LOW, HIGH = float(logit_of(0.0)), float(logit_of(1.0))
+"""Both ends of the scale of scores."""
 
 
 def plain(axes: "Axes") -> None:

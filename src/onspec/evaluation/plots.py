@@ -40,6 +40,9 @@ _QUALITY = {
 }
 """Figure in a run's curves.jsonl → its name and colour; a task has some of them."""
 
+BARS = np.linspace(LOW, HIGH, 57)
+"""Where the bars of the scores' histogram begin and end; every score lies in one."""
+
 
 def learning_curves(rows: Sequence[Mapping[str, Any]]) -> tuple[bytes, bytes]:
     """Loss, and the figures of the task, over the steps, from the lines of a run's curves.jsonl.
@@ -62,9 +65,8 @@ def score_histogram(good: Scores, defective: Scores, threshold: float) -> OverSc
     kinds = [kind for kind in kinds if len(kind[0])] or kinds
     figure = figure_of(9.0, 0.6 + 1.5 * len(kinds))
     panels = np.atleast_1d(figure.subplots(len(kinds), 1, sharex=True))
-    edges = np.linspace(LOW, HIGH, 57)
     for axes, (scores, colour, truth) in zip(panels, kinds, strict=True):
-        axes.hist(logit_of(scores), bins=edges.tolist(), color=colour)
+        axes.hist(logit_of(scores), bins=BARS.tolist(), color=colour)
         axes.axvline(float(logit_of(threshold)), color=MARK, linewidth=1.3)
         axes.set_ylabel("images")
         axes.yaxis.get_major_locator().set_params(integer=True, nbins=4)

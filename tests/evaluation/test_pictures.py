@@ -1,7 +1,10 @@
 """What a report's pictures show for each task."""
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from onspec.decision.thresholds import Thresholds
@@ -13,6 +16,7 @@ THRESHOLDS = Thresholds(image=0.5, pixel=0.4)
 GRAY = np.full((640, 640), 90, np.uint8)
 Pixels = NDArray[np.int16]
 Rect = tuple[float, float, float, float]
+Number = TypeVar("Number", np.float32, np.int32, np.uint8)
 
 
 def decoded(jpeg: bytes) -> Pixels:
@@ -107,3 +111,29 @@ def test_heat_with_a_label() -> None:
     truth[0, 400:450, 400:450] = 1
     drawn = decoded(draw(Shown(GRAY, heated(0.9), THRESHOLDS, Task.CLASSIFY, truth)))
     np.testing.assert_allclose(extent(near(drawn, TRUTH)), [400, 400, 450, 450], atol=3)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_touching_objects_are_outlined_one_by_one(times: int) -> None:
+    """Above, two labelled halves, below two reported ones; the line between them is drawn only where they are two."""
+
+    def large(values: NDArray[Number]) -> NDArray[Number]:
+        return values.repeat(times, axis=0).repeat(times, axis=1)
+
+    scores, inside = np.zeros(GRAY.shape, np.float32), np.zeros(GRAY.shape, np.float32)
+    objects = np.zeros(GRAY.shape, np.int32)
+    objects[20:300, 20:320], objects[20:300, 320:620] = 1, 2
+    scores[340:620, 20:620] = 0.9
+    inside[400:560, 100:250] = inside[400:560, 400:550] = 0.9
+    merged = Prediction(maps(large(scores)))
+    apart = Prediction(merged.maps, cores=ScoreMap(large(inside), "cores"))
+    truth = (large(objects) > 0).astype(np.uint8)[None]
+
+    def lines(shown: Shown) -> tuple[bool, bool]:
+        """Whether the middle of the labelled and of the reported area is drawn over from end to end."""
+        drawn = decoded(draw(shown))[:, 314:326]
+        above, below = near(drawn, TRUTH)[40:280], near(drawn, PREDICTION)[360:600]
+        return bool(above.any(axis=1).all()), bool(below.any(axis=1).all())
+
+    assert lines(Shown(large(GRAY), apart, THRESHOLDS, truth=truth, objects=large(objects))) == (True, True)
+    assert lines(Shown(large(GRAY), merged, THRESHOLDS, truth=truth)) == (False, False)

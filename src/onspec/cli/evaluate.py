@@ -131,7 +131,8 @@ def _pictures(inspector: "Inspector", selection: "Selection") -> "Picture":
             label = label_of(sample, again, recipe.classes)
         except LabelError:  # it could be read a moment ago
             return None
-        return draw(Shown(again.image, again.prediction, recipe.thresholds, recipe.task, label.truth, label.boxes))
+        known = (label.truth, label.boxes, label.objects)
+        return draw(Shown(again.image, again.prediction, recipe.thresholds, recipe.task, *known))
 
     return picture
 

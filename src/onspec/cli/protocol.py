@@ -128,7 +128,7 @@ def pictures_of(package: "Package", engine: str, selection: "Selection") -> "Pic
     """Draws one image with its label and the answer, read and judged again; the engine starts with the first."""
     from functools import cache
 
-    from onspec.cli.labelled import label_of
+    from onspec.cli.labelled import Label, label_of
     from onspec.domain import LabelError
     from onspec.evaluation.pictures import Shown, draw
     from onspec.runtime.inspector import Inspector
@@ -140,13 +140,12 @@ def pictures_of(package: "Package", engine: str, selection: "Selection") -> "Pic
         again = inspector().inspect_file(samples[image].image)
         if again.image is None or again.prediction is None:
             return None
-        truth = boxes = None
         try:
-            label = label_of(samples[image], again, recipe.classes)
-            truth, boxes = label.truth, label.boxes
+            known = label_of(samples[image], again, recipe.classes)
         except LabelError:  # a borderline part's label may be of a class that the recipe does not have
-            pass
-        return draw(Shown(again.image, again.prediction, recipe.thresholds, recipe.task, truth, boxes))
+            known = Label()
+        label = (known.truth, known.boxes, known.objects)
+        return draw(Shown(again.image, again.prediction, recipe.thresholds, recipe.task, *label))
 
     return picture
 

@@ -12,6 +12,7 @@ from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, Task
 from onspec.evaluation.boxes import LEAST_IOU, Boxes, Labelled, found, labelled
 from onspec.imaging.boxes import iou
+from onspec.imaging.instances import Labels, beside_another, objects_of
 from onspec.imaging.overlays import PREDICTION, TRUTH, Colour, outline_mask, to_display, view_around
 from onspec.imaging.reading import Image
 from onspec.imaging.writing import encode_image
@@ -33,6 +34,7 @@ class Shown:
 
     Attributes:
         truth: uint8 (K, H, W) of 0/1, and `boxes` the labelled ones; `None` where nobody knows.
+        objects: int32 (H, W) of 0 and a number a labelled object, where the recipe tells touching ones apart.
         thresholds: the recipe's: what is marked is what the figures are computed from.
     """
 
@@ -42,6 +44,7 @@ class Shown:
     task: Task = Task.SEGMENT
     truth: NDArray[np.uint8] | None = None
     boxes: Labelled | None = None
+    objects: Labels | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -74,8 +77,9 @@ def _outlines(shown: Shown) -> NDArray[np.uint8]:
         marked = values >= shown.thresholds.weighing.floor(shown.thresholds.floor)
     window = view_around(marked | shown.labelled, SIDE, _MARGIN)
     picture = _fitted(to_display(shown.image[window]))
-    _outline(picture, shown.labelled[window], TRUTH)
-    _outline(picture, marked[window], PREDICTION)
+    _outline(picture, shown.labelled[window], TRUTH, None if shown.objects is None else shown.objects[window])
+    cores = shown.prediction.cores
+    _outline(picture, marked[window], PREDICTION, None if cores is None else objects_of(marked, cores)[0][window])
     return picture
 
 
@@ -129,8 +133,14 @@ _DRAWINGS: dict[Task, Callable[[Shown], NDArray[np.uint8]]] = {
 }
 
 
-def _outline(picture: NDArray[np.uint8], mask: Flags, colour: Colour) -> None:
-    outline_mask(picture, _resized(mask, (picture.shape[1], picture.shape[0])), colour)
+def _outline(picture: NDArray[np.uint8], mask: Flags, colour: Colour, objects: Labels | None = None) -> None:
+    """Around what hangs together, or around each of the objects in it."""
+    size = (picture.shape[1], picture.shape[0])
+    shown = _resized(mask, size)
+    if objects is not None:
+        numbers = cv2.resize(objects.astype(np.float32), size, interpolation=cv2.INTER_NEAREST)
+        shown[beside_another(numbers.astype(np.int32))] = 0
+    outline_mask(picture, shown, colour)
 
 
 def _covered(shape: Sequence[int], boxes: Sequence[Boxes]) -> Flags:

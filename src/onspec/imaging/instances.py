@@ -77,7 +77,7 @@ def core_target(labels: Labels) -> Mask:
     peak = np.zeros(count, np.float32)
     np.maximum.at(peak, labels, depth)
     rim = np.minimum(_RIM_PX + 1, np.float32(_RIM_SHARE) * peak)
-    allowed = (labels > 0) & ~_beside_another(labels)
+    allowed = (labels > 0) & ~beside_another(labels)
     share = np.zeros(count, np.int64)
     for _ in _THINNER:
         core = allowed & (depth >= (rim * np.take(_THINNER, share))[labels])
@@ -89,6 +89,14 @@ def core_target(labels: Labels) -> Mask:
     missing = np.setdiff1d(np.unique(labels[labels > 0]), owner)
     core.ravel()[_deepest(labels, depth, missing)] = True
     return core.astype(np.uint8)
+
+
+def beside_another(labels: Labels) -> NDArray[np.bool_]:
+    """Whether a neighbour, over corners too, is of another object: bool (H, W)."""
+    beside = np.zeros(labels.shape, bool)
+    for neighbour in _shifts(labels):
+        beside |= (neighbour != labels) & (neighbour > 0)
+    return beside
 
 
 def instances_of(masks: Sequence[Mask]) -> Labels:
@@ -200,14 +208,6 @@ def _depth(labels: Labels) -> NDArray[np.float32]:
         same &= neighbour == labels
     distance = cv2.distanceTransform((same & (labels > 0)).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.asarray(np.where(labels > 0, np.minimum(distance, labels.size) + 1, 0), np.float32)
-
-
-def _beside_another(labels: Labels) -> NDArray[np.bool_]:
-    """Whether a neighbour is of another object."""
-    beside = np.zeros(labels.shape, bool)
-    for neighbour in _shifts(labels):
-        beside |= (neighbour != labels) & (neighbour > 0)
-    return beside
 
 
 def _pieces(core: NDArray[np.bool_], labels: Labels) -> tuple[Labels, NDArray[np.int32], NDArray[np.int64]]:

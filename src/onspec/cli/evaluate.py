@@ -115,26 +115,11 @@ def _line(recipe: Path, data: Path, split: str, out: Path, costs: "Costs") -> st
 
 
 def _pictures(inspector: "Inspector", selection: "Selection") -> "Picture":
-    """Draws one result's image, read and judged again: only a few are shown, and none has to be kept until then."""
-    from onspec.cli.labelled import label_of
-    from onspec.domain import LabelError
-    from onspec.evaluation.pictures import Shown, draw
+    """Draws one result's image: only a few are shown, and none has to be kept until then."""
+    from onspec.cli.labelled import redrawn
 
-    samples, recipe = {sample.name: sample for sample in selection.samples}, inspector.recipe
-
-    def picture(result: "ImageResult") -> bytes | None:
-        sample = samples[result.name]
-        again = inspector.inspect_file(sample.image)
-        if again.image is None or again.prediction is None:
-            return None
-        try:
-            label = label_of(sample, again, recipe.classes)
-        except LabelError:  # it could be read a moment ago
-            return None
-        known = (label.truth, label.boxes, label.objects)
-        return draw(Shown(again.image, again.prediction, recipe.thresholds, recipe.task, *known))
-
-    return picture
+    samples = {sample.name: sample for sample in selection.samples}
+    return lambda result: redrawn(inspector, samples[result.name])
 
 
 def _notes(package: "Package", selection: "Selection", split: str, fingerprint: str) -> tuple[str, ...]:

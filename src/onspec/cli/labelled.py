@@ -160,6 +160,26 @@ def label_of(sample: "Sample", result: "Result", classes: tuple[str, ...]) -> La
     return Label(load_mask(sample, size, classes), load_boxes(sample, size, classes), cls, objects)
 
 
+def redrawn(inspector: "Inspector", sample: "Sample") -> bytes | None:
+    """JPEG of an image with its label and the answer, read and judged again; `None` where it cannot be judged.
+
+    It has no label where that cannot be used: a borderline part's may be of a class that the recipe does not have.
+    """
+    from onspec.domain import LabelError
+    from onspec.evaluation.pictures import Shown, draw
+
+    again, recipe = inspector.inspect_file(sample.image), inspector.recipe
+    if again.image is None or again.prediction is None:
+        return None
+    try:
+        label = label_of(sample, again, recipe.classes)
+    except LabelError:
+        label = Label()
+    return draw(
+        Shown(again.image, again.prediction, recipe.thresholds, recipe.task, label.truth, label.boxes, label.objects)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     """Who is in which split by what rule, and the parts, lots and times that the file which says so tells."""

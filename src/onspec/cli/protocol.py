@@ -125,29 +125,15 @@ def notes(
 
 
 def pictures_of(package: "Package", engine: str, selection: "Selection") -> "Picture":
-    """Draws one image with its label and the answer, read and judged again; the engine starts with the first."""
+    """Draws one image with its label and the answer; the engine starts with the first."""
     from functools import cache
 
-    from onspec.cli.labelled import Label, label_of
-    from onspec.domain import LabelError
-    from onspec.evaluation.pictures import Shown, draw
+    from onspec.cli.labelled import redrawn
     from onspec.runtime.inspector import Inspector
 
-    samples, recipe = {sample.name: sample for sample in selection.samples}, package.recipe
+    samples = {sample.name: sample for sample in selection.samples}
     inspector = cache(lambda: Inspector(package, engine))
-
-    def picture(image: str) -> bytes | None:
-        again = inspector().inspect_file(samples[image].image)
-        if again.image is None or again.prediction is None:
-            return None
-        try:
-            known = label_of(samples[image], again, recipe.classes)
-        except LabelError:  # a borderline part's label may be of a class that the recipe does not have
-            known = Label()
-        label = (known.truth, known.boxes, known.objects)
-        return draw(Shown(again.image, again.prediction, recipe.thresholds, recipe.task, *label))
-
-    return picture
+    return lambda image: redrawn(inspector(), samples[image])
 
 
 def write(

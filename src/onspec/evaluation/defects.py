@@ -12,7 +12,7 @@ from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, ScoredBox, Task
 from onspec.domain.verdict import GOOD
 from onspec.evaluation.boxes import LEAST_IOU, Boxes, around, assigned, found
-from onspec.evaluation.labelled_regions import LabelledRegions
+from onspec.evaluation.labelled_regions import LabelledRegions, Located
 from onspec.imaging.boxes import box_region, iou
 from onspec.imaging.regions import Region
 
@@ -72,7 +72,7 @@ class Seen:
     thresholds: Thresholds
     task: Task
     classes: Sequence[str]
-    labelled: Sequence[LabelledRegions] | None = None
+    labelled: Located | None = None
     boxes: Boxes | None = None
     cls: str | None = None
     told: str | None = None

@@ -8,13 +8,10 @@ import numpy as np
 from onspec.decision.thresholds import Thresholds
 from onspec.domain import Prediction, Task
 from onspec.evaluation.boxes import Boxes, around, found, right
-from onspec.evaluation.labelled_regions import LabelledRegions
+from onspec.evaluation.labelled_regions import LabelledRegions, Located
 from onspec.evaluation.region_boxes import boxes_of_regions
 from onspec.evaluation.results import Matches
 from onspec.imaging.regions import Region, find_regions
-
-Labelled = Sequence[LabelledRegions] | None
-"""The labelled regions, one entry a class; `None` where nobody knows of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +52,7 @@ def match(regions: Iterable[Region], labelled: LabelledRegions) -> Matches:
     return Matches(truth=len(labelled.numbers), found=len(every), predicted=predicted, right=correct)
 
 
-def match_classes(
-    regions: Sequence[Region], labelled: Sequence[LabelledRegions], classes: Sequence[str]
-) -> tuple[Matches, ...]:
+def match_classes(regions: Sequence[Region], labelled: Located, classes: Sequence[str]) -> tuple[Matches, ...]:
     """`match` for each class."""
     return tuple(
         match([r for r in regions if r.defect.cls == cls], there) for cls, there in zip(classes, labelled, strict=True)
@@ -72,7 +67,11 @@ def match_boxes(truth: Boxes, found: Boxes, classes: int) -> tuple[Matches, ...]
 
 
 def _regions(
-    prediction: Prediction, labelled: Labelled, label: Boxes | None, thresholds: Thresholds, classes: Sequence[str]
+    prediction: Prediction,
+    labelled: Located | None,
+    label: Boxes | None,
+    thresholds: Thresholds,
+    classes: Sequence[str],
 ) -> Counted:
     if labelled is None and label is None:
         return Counted()
@@ -86,7 +85,11 @@ def _regions(
 
 
 def _boxes(
-    prediction: Prediction, labelled: Labelled, label: Boxes | None, thresholds: Thresholds, classes: Sequence[str]
+    prediction: Prediction,
+    labelled: Located | None,
+    label: Boxes | None,
+    thresholds: Thresholds,
+    classes: Sequence[str],
 ) -> Counted:
     del labelled  # a box is judged by boxes
     if label is None:
@@ -101,7 +104,7 @@ def _nothing(*_: object) -> Counted:
     return Counted()
 
 
-Count = Callable[[Prediction, Labelled, Boxes | None, Thresholds, Sequence[str]], Counted]
+Count = Callable[[Prediction, Located | None, Boxes | None, Thresholds, Sequence[str]], Counted]
 
 COUNTS: dict[Task, Count] = {Task.SEGMENT: _regions, Task.DETECT: _boxes, Task.CLASSIFY: _nothing}
 """Task → how its defects are counted, given regions and boxes of the label where they are known."""

@@ -23,7 +23,7 @@ from onspec.evaluation.defects import Seen, compare
 from onspec.evaluation.detection import COUNTS
 from onspec.evaluation.figures import detection_figures, image_figures, part_figures, rate
 from onspec.evaluation.kinds import kinds
-from onspec.evaluation.labelled_regions import LabelledRegions, Truth, regions_of
+from onspec.evaluation.labelled_regions import Located, Truth, regions_of
 from onspec.evaluation.least_cost import Costs
 from onspec.evaluation.metrics import ClassFigures, ClassificationFigures, Images, Metrics
 from onspec.evaluation.pixels import Outlined, PixelComparison
@@ -192,7 +192,7 @@ class Evaluator:
         return reject_scores(ask, score, self.thresholds.image, self.thresholds.review)
 
     def _seen(
-        self, prediction: Prediction, labelled: Sequence[LabelledRegions] | None, label: Boxes | None,
+        self, prediction: Prediction, labelled: Located | None, label: Boxes | None,
         named: str | None, is_told: str, placement: Placement | None,
     ) -> Seen:  # fmt: skip
         masks = {name: zone.mask(prediction.size, self._pixel, placement) for name, zone in self.rules.zones.items()}

@@ -68,7 +68,11 @@ class LabelledRegions:
         return self.labels[y : y + h, x : x + w][region.mask > 0]
 
 
-def connected(truth: Truth) -> tuple[LabelledRegions, ...]:
+Located = Sequence[LabelledRegions]
+"""The labelled defects of an image, one entry a class."""
+
+
+def connected(truth: Truth) -> Located:
     """For each class its connected regions (8-neighbourhood)."""
     return tuple(
         LabelledRegions(np.asarray(cv2.connectedComponents(plane, connectivity=8, ltype=cv2.CV_32S)[1], np.int32))
@@ -76,7 +80,7 @@ def connected(truth: Truth) -> tuple[LabelledRegions, ...]:
     )
 
 
-def told_apart(truth: Truth, objects: Labels) -> tuple[LabelledRegions, ...]:
+def told_apart(truth: Truth, objects: Labels) -> Located:
     """For each class its single objects, touching ones too: int32 (H, W) of 0 and a number each.
 
     An object is of the class that marks most of it; of equal ones, the first.
@@ -95,7 +99,7 @@ def _alone(objects: Labels, wanted: NDArray[np.bool_]) -> LabelledRegions:
     return LabelledRegions(np.where(wanted[objects], objects, 0).astype(np.int32), one_to_one=True)
 
 
-def regions_of(truth: Truth, objects: Labels | None) -> Sequence[LabelledRegions]:
+def regions_of(truth: Truth, objects: Labels | None) -> Located:
     """The labelled defects of each class: its objects where the recipe tells touching ones apart, else what hangs
     together."""
     return connected(truth) if objects is None else told_apart(truth, objects)

@@ -168,7 +168,7 @@ class AuditGate:
             await self._app(scope, hashed, answer)
         except AuditError as error:
             await ProblemError(500, f"{error}; the change may have been made").response()(scope, receive, send)
-        except Exception:
+        except Exception:  # whatever it was, it is written down, and raised again
             await self._write(asked | {"phase": "done", "status": 500, "outcome": "fault"})
             raise
 

@@ -142,7 +142,7 @@ def test_roboflow(build: Build, picture: Make) -> None:
     ]
     files: Files = {}
     for number, split in enumerate(("train", "valid", "test")):
-        name = "a_jpg.rf.0123456789abcdef.jpg"
+        name = f"{split}_jpg.rf.0123456789abcdef.jpg"
         files[f"{split}/{name}"] = picture(number)
         marks = [mark(0, 0, 1, bbox=["10.5", "5", "8", "6"])]
         files[f"{split}/_annotations.coco.json"] = coco([image(0, name)], marks, categories=categories)

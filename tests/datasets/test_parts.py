@@ -77,7 +77,8 @@ def test_exports_of_one_original_are_one_part_across_split_folders() -> None:
     ]
     telling = tell([*names, "train/images/x.png"])
     assert telling.parts[names[0]] == telling.parts[names[1]] == "weld_12_jpg"
-    assert "3 names carry the ending of an augmenting export" in telling.rule
+    assert telling.parts[names[2]] == telling.parts["train/images/x.png"]
+    assert "3 by the ending of an augmenting export" in telling.rule
 
 
 def test_views_of_equal_names_are_one_part_over_class_folders() -> None:

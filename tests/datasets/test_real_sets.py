@@ -101,7 +101,7 @@ def test_weld(real_data: Path) -> None:
         ("warning", "no-good"): 1,
         ("warning", "exposure"): 2,  # a tenth of all pixels at the end of the range
     }
-    assert "78 names carry the ending of an augmenting export" in weld.parts_rule
+    assert "78 by the ending of an augmenting export" in weld.parts_rule
     assert set(assign(weld).values()) == set(Split)
 
 

@@ -113,8 +113,8 @@ def test_roboflow_folders_are_splits(build: Build, picture: Make) -> None:
     files: Files = {}
     for n, split in enumerate(("train", "valid")):
         files |= {
-            f"{split}/a.rf.01234567.jpg": picture(n),
-            f"{split}/a.rf.01234567.xml": voc("a.rf.01234567.jpg", thing("b")),
+            f"{split}/{n}.rf.01234567.jpg": picture(n),
+            f"{split}/{n}.rf.01234567.xml": voc(f"{n}.rf.01234567.jpg", thing("b")),
         }
     assert [(s.split, s.defective) for s in load(build(files)).samples] == [(Split.TRAIN, True), (Split.VAL, True)]
 

@@ -79,9 +79,9 @@ def test_label_studio(build: Build, picture: Make) -> None:
 
 def test_roboflow(build: Build, picture: Make) -> None:
     files: Files = {
-        f"{split}/images/a.rf.0123456789.jpg": picture(n) for n, split in enumerate(("train", "valid", "test"))
+        f"{split}/images/{split}.rf.0123456789.jpg": picture(n) for n, split in enumerate(("train", "valid", "test"))
     }
-    files |= {f"{split}/labels/a.rf.0123456789.txt": LINE for split in ("train", "valid")}
+    files |= {f"{split}/labels/{split}.rf.0123456789.txt": LINE for split in ("train", "valid")}
     files["data.yaml"] = (
         "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnc: 1\nnames: ['my crack']\n"
     )

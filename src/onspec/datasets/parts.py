@@ -9,26 +9,26 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from onspec.datasets import bursts, views
+from onspec.datasets import bursts, changed_copies, views
 from onspec.domain import DataError, Sample, UsageError
-
-_EXPORT = re.compile(r"(\.rf\.[0-9a-f]{8,}|[_\-. ]aug(mented)?[_\-. ]?\d*)$", re.IGNORECASE)
-"""What augmenting exports append to the name of the image that they changed."""
-
 
 _EXAMPLES = {"part": r"tile(\d+)_", "lot": r"lot(\d+)_", "time": r"_(\d{8})"}
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """Part of every sample by name, the rule as a sentence, and whether it was said rather than guessed."""
+    """Part of every sample by name, the rule as a sentence, and whether it was said rather than guessed.
+
+    Where it was guessed, `originals` has by name which image each one is, or is a changed copy of.
+    """
 
     parts: dict[str, str]
     rule: str
     known: bool
+    originals: Mapping[str, str] = field(default_factory=dict)
 
 
 def tell_apart(
@@ -47,6 +47,7 @@ def tell_apart(
         DataError: a name that the pattern does not match.
     """
     names = [sample.name for sample in samples]
+    originals: dict[str, str] = {}
     if pattern is not None:
         parts, rule, known = by_pattern(names, pattern), f"parts told by the pattern {pattern!r}", True
     elif listed or own:
@@ -54,13 +55,13 @@ def tell_apart(
         source = "the column part of the split file" if listed else "the set itself"
         parts, rule, known = {n: said.get(n, n) for n in names}, f"parts told by {source}", True
     else:
-        parts, rule = _guess(names)
+        parts, rule, originals = _guess(names)
         known = False
     merged = _merge_equal_files(samples, parts)
     if merged:
         copies = "1 image is a copy" if merged == 1 else f"{merged} images are copies"
         rule += f"; {copies} of another file, with which the part is shared"
-    return Telling(parts, rule, known)
+    return Telling(parts, rule, known, originals)
 
 
 def by_pattern(names: Sequence[str], pattern: str, what: str = "part") -> dict[str, str]:
@@ -87,25 +88,14 @@ def by_pattern(names: Sequence[str], pattern: str, what: str = "part") -> dict[s
     return found
 
 
-def _guess(names: Sequence[str]) -> tuple[dict[str, str], str]:
-    bare = {name: _without_export(name) for name in names}
-    exported = sum(base != str(PurePosixPath(name).with_suffix("")) for name, base in bare.items())
-    found = views.group(sorted(set(bare.values())))
-    if found is None:
-        found = bursts.group(sorted(set(bare.values())))
-    grouped, rule = found if found is not None else ({}, "every image is taken for a part of its own")
-    if exported:
-        rule += f"; {exported} names carry the ending of an augmenting export, and one original is one part"
-    return {name: grouped.get(base, base) for name, base in bare.items()}, f"guessed from names: {rule}"
-
-
-def _without_export(name: str) -> str:
-    """The path without suffix; an export's original is told by its name alone, whatever split folder it went to."""
-    path = PurePosixPath(name).with_suffix("")
-    stem = path.name
-    while _EXPORT.search(stem):
-        stem = _EXPORT.sub("", stem)
-    return str(path) if stem == path.name or not stem else stem
+def _guess(names: Sequence[str]) -> tuple[dict[str, str], str, dict[str, str]]:
+    """The part of every name, the rule, and the original of every name."""
+    copies = changed_copies.originals(names)
+    alone = sorted(set(copies.of.values()))
+    grouped, rule = views.group(alone) or bursts.group(alone) or ({}, "every image is taken for a part of its own")
+    if copies.rule:
+        rule += f"; {copies.rule}"
+    return {name: grouped.get(own, own) for name, own in copies.of.items()}, f"guessed from names: {rule}", copies.of
 
 
 def _merge_equal_files(samples: Sequence[Sample], parts: dict[str, str]) -> int:

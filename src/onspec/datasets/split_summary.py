@@ -3,15 +3,21 @@
 from collections.abc import Mapping, Sequence
 
 from onspec.datasets.dataset import Dataset
+from onspec.datasets.splitting import leaks
 from onspec.datasets.times import in_order
 from onspec.domain import DataError, Sample, Split
 
 
 def describe(dataset: Dataset, assignment: Mapping[str, Split]) -> str:
-    """Images, parts, lots and the share of defective parts in each split; with times, how the splits follow in time."""
+    """Images, parts, lots and the share of defective parts in each split; with times, how the splits follow in time.
+
+    Parts that stand in two splits are told: a set's own split may have it so where parts are guessed.
+    """
     by_split = {split: [s for s in dataset.samples if assignment[s.name] is split] for split in Split}
     counts = ", ".join(f"{split} {_counts(samples)}" for split, samples in by_split.items() if samples)
-    return f"{counts}{_follow(by_split)}"
+    crossing = leaks(dataset.samples, assignment)
+    in_two = f"; {_number(len(crossing), 'part')} in two splits, so that figures are too good" if crossing else ""
+    return f"{counts}{_follow(by_split)}{in_two}"
 
 
 def _counts(samples: Sequence[Sample]) -> str:

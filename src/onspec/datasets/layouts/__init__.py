@@ -1,5 +1,6 @@
 """The layouts of data sets on disk. A new one costs a file here, a line in `LAYOUTS` and a test."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +19,17 @@ from onspec.datasets.layouts.labelme import LABELME
 from onspec.datasets.layouts.masks import MASKS
 from onspec.datasets.layouts.voc import VOC
 from onspec.datasets.layouts.yolo import YOLO
+from onspec.datasets.problem import Problem, new_problem
+from onspec.datasets.splitting import leaks
 from onspec.datasets.tree import Marked, Tree, list_tree
-from onspec.domain import LayoutError
+from onspec.domain import LayoutError, Sample, Split
 
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout for layout in (DAGM, DEEPPCB, KOLEKTOR, MASKS, COCO, VOC, YOLO, LABELME, CSV, FOLDERS)
 }
 """Name → layout; of two that are equally sure, the first is taken."""
+
+_ANEW = "the set's own splits are not used, as copies of one image stand in two of them"
 
 __all__ = ["LAYOUTS", "Layout", "Reading", "detect", "load"]
 
@@ -61,13 +66,14 @@ def load(
     if split_file is not None or beside.is_file():
         listed = split_files.read(split_file or beside, [sample.name for sample in reading.samples])
     telling = parts.tell_apart(reading.samples, listed.parts, part_pattern, own=reading.parts)
+    own, anew = ({}, ()) if listed.splits else _own_splits(reading.samples, telling.originals)
     lots = origins.tell_lots(reading.samples, tree, listed.lots, lot_from)
     times = origins.tell_times(reading.samples, tree, listed.times, time_from)
     samples = tuple(
         replace(
             sample,
             part=telling.parts[sample.name],
-            split=listed.splits.get(sample.name, sample.split),
+            split=listed.splits.get(sample.name, own.get(sample.name)),
             lot=lots.values.get(sample.name),
             time=times.values.get(sample.name),
         )
@@ -77,11 +83,11 @@ def load(
         root=root,
         layout=chosen.name,
         samples=samples,
-        parts_rule=telling.rule + _lots_rule(lots, len(samples)),
+        parts_rule="; ".join((telling.rule, *_lots_rule(lots, len(samples)), *([_ANEW] if anew else []))),
         parts_known=telling.known,
         inverted=reading.inverted,
         marked=marked,
-        problems=reading.problems,
+        problems=reading.problems + anew,
         camera=camera,
     )
 
@@ -100,12 +106,27 @@ def detect(tree: Tree) -> Layout:
     return LAYOUTS[best]
 
 
-def _lots_rule(lots: origins.Origin, images: int) -> str:
+def _own_splits(
+    samples: Sequence[Sample], originals: Mapping[str, str]
+) -> tuple[Mapping[str, Split], tuple[Problem, ...]]:
+    """The splits that the set itself assigns, by name; none, and why, if changed copies of one image stand in two."""
+    own = {sample.name: sample.split for sample in samples if sample.split is not None}
+    crossing = leaks([sample for sample in samples if sample.name in own and sample.name in originals], own, originals)
+    if not crossing:
+        return own, ()
+    first, second = next(iter(crossing.values()))
+    such = "1 such image" if len(crossing) == 1 else f"{len(crossing)} such images"
+    text = f"{_ANEW}: {such}, as {first} in {own[first]} and {second} in {own[second]}"
+    advice = "training splits the set anew, by part; split.csv with a column part says otherwise"
+    return {}, (new_problem("warning", "split-of-copies", (first, second), text, advice),)
+
+
+def _lots_rule(lots: origins.Origin, images: int) -> tuple[str, ...]:
     if not lots.values:
-        return ""
+        return ()
     alone = images - len(lots.values)
     rest = f" ({alone} images are of no known lot)" if alone else ""
-    return f"; {len(set(lots.values.values()))} lots {lots.rule}{rest}"
+    return (f"{len(set(lots.values.values()))} lots {lots.rule}{rest}",)
 
 
 def _named(tree: Tree, name: str) -> Layout:

@@ -19,11 +19,12 @@ _WHOLE, _COARSEST_WHOLE, _LONGEST_WHOLE = 256, 0.25, 512
 """Side, working px, that images are brought to which are classified as a whole; to no less than a quarter of theirs as
 long as they then fit into the last of the three."""
 
-_LONGEST = {Task.SEGMENT: 800, Task.DETECT: 400}
-"""Working px up to which images of located defects are not halved: areas are drawn to the pixel, boxes are not."""
+_HALVED = {Task.SEGMENT: ((800, 16), (400, 24)), Task.DETECT: ((400, 16),)}
+"""Images of located defects are halved while they are longer than so many working px and nine of ten defects keep that
+side, px, of a square of their area. Areas are drawn to the pixel, boxes are not: small images keep larger areas."""
 
-_LEAST_SIDE, _LEAST_WIDTH = 16, 3
-"""What nine of ten defects keep at working resolution, px: the side of a square of their area, and their width."""
+_LEAST_WIDTH = 3
+"""The width, px, that nine of ten defects keep then, too."""
 
 _CROP = {"CPU": 160, "GPU": 256}
 """Longest side, working px, of a crop where defects are located."""
@@ -215,8 +216,8 @@ def _extent(sizes: tuple[int, int]) -> Extent:
 
 
 def _scale(facts: Survey, task: Task) -> tuple[float, str]:
-    """Halve large images while the small defects keep 16 px of side, and thin ones 3 px of width: a quarter of the cost
-    each time. Of whole images nobody knows the defects; the smaller they are, the more often each is seen."""
+    """Halve images while small defects keep their side and thin ones their width: a quarter of the cost each time, and
+    crops show more. Of whole images nobody knows the defects; the smaller they are, the more often each is seen."""
     scale = 1.0
     if task is Task.CLASSIFY:
         long = facts.median_side
@@ -226,8 +227,9 @@ def _scale(facts: Survey, task: Task) -> tuple[float, str]:
     side, width = facts.small_defect_side, facts.narrow_defect_width
     if side is None or width is None:
         return scale, "full resolution: no defect is located"
-    longest = _LONGEST[task]
-    while facts.median_side * scale > longest and side * scale / 2 >= _LEAST_SIDE and width * scale / 2 >= _LEAST_WIDTH:
+    while width * scale / 2 >= _LEAST_WIDTH and any(
+        facts.median_side * scale > longest and side * scale / 2 >= kept for longest, kept in _HALVED[task]
+    ):
         scale /= 2
     return (
         scale,

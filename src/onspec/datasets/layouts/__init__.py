@@ -111,7 +111,8 @@ def _own_splits(
 ) -> tuple[Mapping[str, Split], tuple[Problem, ...]]:
     """The splits that the set itself assigns, by name; none, and why, if changed copies of one image stand in two."""
     own = {sample.name: sample.split for sample in samples if sample.split is not None}
-    crossing = leaks([sample for sample in samples if sample.name in own and sample.name in originals], own, originals)
+    placed = [sample for sample in samples if sample.name in own]
+    crossing = leaks(placed, own, originals) if originals else {}
     if not crossing:
         return own, ()
     first, second = next(iter(crossing.values()))

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import date
@@ -59,10 +60,18 @@ def main() -> None:
         plan = Plan(given.lanes, max(1, usable_cores() // given.lanes))
     paths = [source.path for source in find_sources([str(given.images)])[0]]
     print(f"{date.today()}, {platform.machine()}, {usable_cores()} cores, {package.identity[:40]}…, engine {engine}")
+    verdicts(package, engine, paths)
     folder(package, engine, plan, paths, given.count, given.rounds)
     stages(package, engine, paths)
     single(package, engine, paths)
     start(given.recipe, engine, paths[0], given.starts)
+
+
+def verdicts(package: Package, engine: str, paths: Sequence[Path]) -> None:
+    """Print what the images are: a folder with masks beside its images, whose every one is a huge defect, is no line's."""
+    with closing(Inspector(package, engine)) as inspector, closing(inspector.inspect_files(paths)) as results:
+        counts = Counter(str(result.inspection.verdict) for result in results)
+    print(f"{len(paths)} images: " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())))
 
 
 def folder(package: Package, engine: str, plan: Plan, paths: Sequence[Path], count: int, rounds: int) -> None:

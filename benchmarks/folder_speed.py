@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def verdicts(package: Package, engine: str, paths: Sequence[Path]) -> None:
-    """Print what the images are: a folder with masks beside its images, whose every one is a huge defect, is no line's."""
+    """Print what the images are: masks that lie beside them are no line's, and each of them is one huge defect."""
     with closing(Inspector(package, engine)) as inspector, closing(inspector.inspect_files(paths)) as results:
         counts = Counter(str(result.inspection.verdict) for result in results)
     print(f"{len(paths)} images: " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())))

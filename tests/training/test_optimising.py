@@ -34,7 +34,8 @@ def of_spread(rows: int, columns: int, seed: int, least: float) -> Tensor:
 def test_singular_vectors_stay_and_values_come_near_one(rows: int, columns: int, seed: int, size: float) -> None:
     matrix = of_spread(rows, columns, seed, 0.05) * size
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-    among = left.T @ orthogonalised(matrix) @ right.T  # diagonal, if the vectors are still the same
+    (changed,) = orthogonalised([matrix])
+    among = left.T @ changed @ right.T  # diagonal, if the vectors are still the same
     values = among.diagonal()
     assert (among - torch.diag(values)).abs().max() < 0.02
     assert values.min() > 0.6
@@ -49,12 +50,22 @@ def test_it_is_jordans_polynomial_whichever_side_is_longer(rows: int, columns: i
     for _ in range(5):
         gram = x @ x.T
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    assert torch.allclose(orthogonalised(matrix).double(), x, atol=1e-3)
-    assert torch.allclose(orthogonalised(matrix.T).double(), x.T, atol=1e-3)
+    changed, turned = orthogonalised([matrix, matrix.T])
+    assert torch.allclose(changed.double(), x, atol=1e-3)
+    assert torch.allclose(turned.double(), x.T, atol=1e-3)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), max_size=8), st.integers(0, 2**31))
+def test_each_of_many_is_changed_as_it_is_alone(shapes: list[tuple[int, int]], seed: int) -> None:
+    matrices = [of_spread(*shape, seed + i, 0.05) for i, shape in enumerate(shapes)]
+    together = orthogonalised(matrices)
+    assert [tuple(matrix.shape) for matrix in together] == shapes
+    assert all(torch.allclose(a, orthogonalised([b])[0], atol=1e-5) for a, b in zip(together, matrices, strict=True))
 
 
 def test_no_gradient_is_no_change() -> None:
-    assert torch.equal(orthogonalised(torch.zeros(4, 9)), torch.zeros(4, 9))
+    assert torch.equal(orthogonalised([torch.zeros(4, 9)])[0], torch.zeros(4, 9))
 
 
 def test_a_step_is_as_large_as_adamws_whatever_the_gradients_scale() -> None:

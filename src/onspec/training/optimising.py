@@ -5,6 +5,7 @@ averaged over steps, is a matrix of few large singular values and many small one
 layer in few directions. With all its singular values brought near one, a step changes every direction alike.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,41 +56,58 @@ class Muon(Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ANN401 - torch's own signature
         """Change the weights along the orthogonalised average of their gradients (Nesterov's)."""
         for group in self.param_groups:
-            for weights in group["params"]:
-                if weights.grad is None:
-                    continue
-                state = self.state[weights]
-                if not state:
-                    state["average"] = torch.zeros_like(weights)
-                average = state["average"].lerp_(weights.grad, 1.0 - _MOMENTUM)
-                ahead = weights.grad.lerp(average, _MOMENTUM).flatten(1)
-                change = orthogonalised(ahead).view_as(weights)
+            stepped = [weights for weights in group["params"] if weights.grad is not None]
+            averages = [self._average(weights) for weights in stepped]
+            ahead = []
+            for weights, average in zip(stepped, averages, strict=True):
+                average.lerp_(weights.grad, 1.0 - _MOMENTUM)
+                ahead.append(weights.grad.lerp(average, _MOMENTUM).flatten(1))
+            for weights, change in zip(stepped, orthogonalised(ahead), strict=True):
                 weights.mul_(1.0 - group["lr"] * group["weight_decay"])
-                weights.add_(change, alpha=-group["lr"] * _MATCH * max(ahead.shape) ** 0.5)
+                weights.add_(change.view_as(weights), alpha=-group["lr"] * _MATCH * max(change.shape) ** 0.5)
+
+    def _average(self, weights: Tensor) -> Tensor:
+        """Of the gradients so far."""
+        state = self.state[weights]
+        if not state:
+            state["average"] = torch.zeros_like(weights)
+        average: Tensor = state["average"]
+        return average
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """float (m, n) with the same singular vectors, and singular values near one (Newton-Schulz).
+def orthogonalised(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """float (m, n) each, with the same singular vectors, and singular values near one (Newton-Schulz).
 
     The rounds run on the smaller Gram matrix of the two, whose eigenvalues are the squared singular values; what they
-    make of it is applied to the matrix once.
+    make of it is applied to the matrix once. Those of one size are worked on together: they are small.
     """
-    tall = matrix.shape[0] > matrix.shape[1]
-    wide = matrix.T if tall else matrix
-    wide = wide / (wide.norm() + 1e-7)
-    gram = wide @ wide.T
+    of_size: defaultdict[int, list[int]] = defaultdict(list)
+    wide = []
+    for place, matrix in enumerate(matrices):
+        turned = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+        wide.append(turned / (turned.norm() + 1e-7))
+        of_size[len(turned)].append(place)
+    changed = list(matrices)
+    for places in of_size.values():
+        for place, made in zip(places, _rounds(torch.stack([wide[i] @ wide[i].T for i in places])), strict=True):
+            change = made @ wide[place]
+            changed[place] = change if wide[place].shape == matrices[place].shape else change.T
+    return changed
+
+
+def _rounds(gram: Tensor) -> Tensor:
+    """What matrices of those Gram matrices (k, m, m) are multiplied by in all rounds together."""
     made = factor = _factor(gram)
     for _ in range(_ROUNDS - 1):
         gram = factor @ gram @ factor
         factor = _factor(gram)
         made = factor @ made
-    changed: Tensor = made @ wide
-    return changed.T if tall else changed
+    return made
 
 
 def _factor(gram: Tensor) -> Tensor:
-    """What a round multiplies a matrix of that Gram matrix by."""
+    """What a round multiplies matrices of those Gram matrices by."""
     a, b, c = _QUINTIC
-    factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-    factor.diagonal().add_(a)
+    factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    factor.diagonal(dim1=1, dim2=2).add_(a)
     return factor

@@ -41,6 +41,9 @@ _TOUCHING = 0.05
 _FEW_OF_A_CLASS = 20
 """Defective parts below which a class is not learned on its own unless it is asked for."""
 
+_FEW_DEFECTIVE = 10
+"""Defective parts below which synthetic defects are shown beside real ones whatever the network has seen before."""
+
 _DIRECTED = 0.3
 """Coherence of the structure tensor from which a texture has a direction."""
 
@@ -79,7 +82,8 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
     crop, crop_reason = _crop(facts, task, scale, entry.stride, _CROP[machine])
     separate, separate_reason = _separate(facts, task)
     augmentation, augmentation_reason = _augmentation(facts, task)
-    paste, synthetic, shares_reason = _shares(facts, task, classes)
+    start: Literal["surfaces", "chance"] = "surfaces" if name == "unet-lite" else "chance"
+    paste, synthetic, shares_reason = _shares(facts, task, classes, start)
     plan = Plan(
         task=task,
         classes=classes,
@@ -96,7 +100,7 @@ def make_plan(facts: Survey, wishes: Wishes = Wishes()) -> tuple[Plan, Reasons]:
             stride=entry.stride,
             cell=entry.cells[task],
         ),
-        start="surfaces" if name == "unet-lite" else "chance",
+        start=start,
         crop=crop,
         batch=_batch(crop, (_WHOLE_STEP_PIXELS if task is Task.CLASSIFY else _STEP_PIXELS)[machine]),
         paste_share=paste,
@@ -276,8 +280,12 @@ def _augmentation(facts: Survey, task: Task) -> tuple[Augmentation, str]:
     return Augmentation().model_copy(update=changes), reason
 
 
-def _shares(facts: Survey, task: Task, classes: tuple[str, ...]) -> tuple[float, float, str]:
-    """How much of what is shown as defective is pasted or synthetic."""
+def _shares(
+    facts: Survey, task: Task, classes: tuple[str, ...], start: Literal["surfaces", "chance"]
+) -> tuple[float, float, str]:
+    """How much of what is shown as defective is pasted or synthetic. Beside real defects, synthetic ones are for a
+    network that starts from chance, or has few to learn from; one whose first weights were learned from synthetic
+    ones does better without where it has more."""
     if task is Task.DETECT or not (facts.good or facts.defective):
         return 0.0, 0.0, f"not with the task {task}"
     if task is Task.CLASSIFY:
@@ -286,6 +294,8 @@ def _shares(facts: Survey, task: Task, classes: tuple[str, ...]) -> tuple[float,
         return 0.0, 1.0, "no part is defective, so defects are synthetic"
     if not facts.good:
         return 0.0, 0.0, "no good part to paste defects on"
-    if len(classes) > 1:
-        return 0.25, 0.0, f"{facts.defective} defective images: some are pasted; of a synthetic one no class is known"
+    known = start == "surfaces" and sum(facts.class_parts.values()) >= _FEW_DEFECTIVE
+    if len(classes) > 1 or known:
+        why = "the start has seen synthetic ones" if known else "of a synthetic one no class is known"
+        return 0.25, 0.0, f"{facts.defective} defective images: some are pasted; {why}"
     return 0.25, 0.25, f"{facts.defective} defective images: a quarter each of what is shown is pasted, and synthetic"

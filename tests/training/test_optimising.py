@@ -61,7 +61,7 @@ def test_each_of_many_is_changed_as_it_is_alone(shapes: list[tuple[int, int]], s
     matrices = [of_spread(*shape, seed + i, 0.05) for i, shape in enumerate(shapes)]
     together = orthogonalised(matrices)
     assert [tuple(matrix.shape) for matrix in together] == shapes
-    assert all(torch.allclose(a, orthogonalised([b])[0], atol=1e-5) for a, b in zip(together, matrices, strict=True))
+    assert all(torch.allclose(a, orthogonalised([b])[0], atol=1e-4) for a, b in zip(together, matrices, strict=True))
 
 
 def test_no_gradient_is_no_change() -> None:

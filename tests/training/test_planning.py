@@ -29,12 +29,13 @@ FACTS = Survey(
     located="pixels",
     unlocated=0,
     parts=100,
+    defective_parts=20,
     class_parts={"defect": 20},
     touching=0.0,
 )
 GOOD_ONLY: dict[str, object] = {
     "good": 100, "defective": 0, "defect_areas": (), "defect_widths": (), "located": "nowhere",
-    "class_parts": {},
+    "class_parts": {}, "defective_parts": 0,
 }  # fmt: skip
 TWO: dict[str, object] = {"class_parts": {"crack": 120, "hole": 80}}
 
@@ -87,7 +88,7 @@ def plan_of(wishes: Wishes = Wishes(), **change: object) -> Plan:  # noqa: B008 
         (GOOD_ONLY, lambda p: p.task is Task.SEGMENT and p.synthetic_share == 1),
         ({"good": 0, "defective": 100}, lambda p: p.paste_share == 0 and p.synthetic_share == 0),
         ({}, lambda p: p.start == "surfaces" and p.paste_share > 0 and p.synthetic_share == 0),
-        ({"class_parts": {"defect": 9}}, lambda p: p.paste_share > 0 and 0 < p.synthetic_share <= 1 - p.paste_share),
+        ({"defective_parts": 9}, lambda p: p.paste_share > 0 and 0 < p.synthetic_share <= 1 - p.paste_share),
         (TWO, lambda p: p.classes == ("crack", "hole") and p.paste_share > 0 and p.synthetic_share == 0),
         ({"class_parts": {"crack": 120, "defect": 80, "hole": 70}}, lambda p: p.classes == ("crack", "defect", "hole")),
         ({"class_parts": {"crack": 120, "hole": 1}}, lambda p: p.classes == ("defect",)),

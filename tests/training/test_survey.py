@@ -25,7 +25,7 @@ def blank(tmp_path: Path) -> Path:
 
 def test_it_reads_sizes_and_defects(grain_samples: list[Sample]) -> None:
     facts = survey(grain_samples)
-    assert (facts.images, facts.good, facts.defective, facts.parts) == (32, 16, 16, 32)
+    assert (facts.images, facts.good, facts.defective, facts.parts, facts.defective_parts) == (32, 16, 16, 32, 16)
     assert facts.widths == facts.heights == (96, 96)
     assert (facts.channels, facts.dtype, facts.located, facts.unlocated) == (1, "uint8", "pixels", 0)
     assert facts.coherence < 0.1
@@ -55,7 +55,8 @@ def test_how_defects_are_told(blank: Path, kind_parts: list[object], make_sample
     assert by_how["classes"].unlocated == 4
     assert by_how["classes"].small_defect_side is None
     parts = [sample_of(blank, Box(0, 0, 9, 9, "a")), sample_of(blank, Box(0, 0, 9, 9, "a"))]
-    assert survey([replace(s, name=f"{i}") for i, s in enumerate(parts)]).class_parts == {"a": 1}
+    facts = survey([replace(s, name=f"{i}") for i, s in enumerate(parts)])
+    assert (facts.class_parts, facts.defective_parts) == ({"a": 1}, 1)
 
 
 def test_unlocated_images_beside_located_ones_are_counted(

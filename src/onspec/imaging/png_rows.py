@@ -1,10 +1,10 @@
 """Rows of a PNG → pixels: those that libpng gives, in a half to two thirds of its time.
 
 Most of libpng's time goes into zlib's inflate. ISA-L's takes half of that or less, and holds what it unpacks against
-the stream's Adler-32, too. NumPy makes pixels of the rows where their filters let it work on whole rows (none, Sub, Up:
-what OpenCV writes). Where they do not (Average, Paeth: each pixel waits for the one before it), and for palettes, alpha
-and fewer bits, libpng is given the rows once more, without compression. What is out of the ordinary goes to libpng as
-it is, once it was searched for the damage that libpng passes over (`png_checks`).
+the stream's Adler-32, too. NumPy and OpenCV's sums make pixels of the rows where their filters let them work on whole
+rows (none, Sub, Up: what OpenCV writes). Where they do not (Average, Paeth: each pixel waits for the one before), and
+for palettes, alpha and fewer bits, libpng is given the rows once more, without compression. What is out of the ordinary
+goes to libpng as it is, once it was searched for the damage that libpng passes over (`png_checks`).
 """
 
 import struct

@@ -64,6 +64,7 @@ class Survey:
     located: Located
     unlocated: int
     parts: int
+    defective_parts: int
     class_parts: Mapping[str, int]
     touching: float
 
@@ -111,6 +112,7 @@ def survey(samples: Sequence[Sample], camera: Camera = AS_STORED) -> Survey:
         located=locating(samples),
         unlocated=sum(not is_located(s) for s in samples),
         parts=len({s.part for s in samples}),
+        defective_parts=len({s.part for s in samples if s.defective}),
         class_parts=_class_parts(samples),
         touching=sum(f.touching for f in facts) / max(1, len(areas)),
     )

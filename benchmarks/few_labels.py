@@ -1,9 +1,10 @@
 """How few defective images are enough: image AP on the test parts over the number of defective images to learn from.
 
-    python benchmarks/few_labels.py DATA --budget 5m [--counts 5 10 15 25 50 all] [--seeds 0 1 2] [--keep DIR]
+    python benchmarks/few_labels.py DATA --budget 5m [--counts 5 10 25 all] [--seeds 0 1 2] [--plan FILE] [--keep DIR]
 
 For each count, so many defective training images are kept (one a part while there are parts enough, chosen by the seed
-alone), with all good ones; of them, validation gets its share. The test parts are always the same. Prints a row a run.
+alone), with all good ones; of them, validation gets its share. The test parts are always the same. To see what a choice
+of the plan is worth, change it in the `plan.yaml` that a run left in DIR, and run again with it. Prints a row a run.
 """
 
 import argparse
@@ -67,7 +68,9 @@ def split_for(dataset: Dataset, assignment: Mapping[str, Split], seed: int) -> d
     }
 
 
-def measure(data: Path, folder: Path, count: int | None, budget: str, seed: int) -> dict[str, Any]:
+def measure(
+    data: Path, folder: Path, count: int | None, budget: str, seed: int, plan: Path | None = None
+) -> dict[str, Any]:
     """Train on the thinned set and evaluate on its test parts."""
     full = load(data)
     assignment = assign(full, seed=0)
@@ -78,7 +81,9 @@ def measure(data: Path, folder: Path, count: int | None, budget: str, seed: int)
     write_split(split_file, dataset, split_for(dataset, assignment, seed))
     write_split(test_file, full, assignment)
     begun = time.monotonic()
-    settings = Settings(run=run, budget_s=parse_duration(budget), seed=seed, split_file=split_file, started=begun)
+    settings = Settings(
+        run=run, budget_s=parse_duration(budget), seed=seed, plan_file=plan, split_file=split_file, started=begun
+    )
     train(dataset, settings, say=lambda text: print(text, file=sys.stderr), watch=lambda *_: None)
     seconds = time.monotonic() - begun
     command = ["evaluate", str(run), str(data), "--split-file", str(test_file), "--out", str(run / "evaluation")]
@@ -94,6 +99,7 @@ def main() -> None:
     parser.add_argument("--budget", default="5m")
     parser.add_argument("--counts", nargs="+", default=["5", "10", "15", "25", "50", "all"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--plan", type=Path, help="the plan to follow; otherwise each run makes its own")
     parser.add_argument("--keep", type=Path, help="folder for the runs; otherwise they are deleted")
     given = parser.parse_args()
     print(f"{given.data.name}, --budget {given.budget}, {date.today()}, {platform.machine()}")
@@ -103,7 +109,7 @@ def main() -> None:
         for count in given.counts:
             for seed in given.seeds:
                 number = None if count == "all" else int(count)
-                m = measure(given.data, given.keep or Path(temporary), number, given.budget, seed)
+                m = measure(given.data, given.keep or Path(temporary), number, given.budget, seed, given.plan)
                 image, dice = m["image"], m["pixel"]["dice"]
                 print(
                     f"| {m['count']} | {seed} | {m['seconds']:.0f} | {image['average_precision']:.4f} | "

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import date
@@ -32,10 +32,12 @@ from pathlib import Path
 import numpy as np
 
 from onspec.decision.judge import judge
+from onspec.imaging.look import look_at
 from onspec.imaging.preparation import Tensor, interpret, prepare, run
 from onspec.imaging.reading import decode_image, read_bytes, read_image
 from onspec.recipe.package import Package
 from onspec.recipe.reading import open_package
+from onspec.recipe.reference import picture_in
 from onspec.runtime.choosing import choose, first_piece
 from onspec.runtime.inspector import Inspector
 from onspec.runtime.lanes import Plan, plan_lanes, usable_cores
@@ -115,9 +117,11 @@ def folder(package: Package, engine: str, plan: Plan, paths: Sequence[Path], cou
     print(f"by CPU time {busy[0] / busy[1]:.3f}")
 
 
-def stages(package: Package, engine: str, paths: Sequence[Path], rounds: int = 30) -> None:
-    """Print the median time of each step; `input` makes the network's, `maps` makes score maps of what it gave."""
-    recipe, rows = package.recipe, []
+def stages(package: Package, engine: str, paths: Sequence[Path], rounds: int = 60) -> None:
+    """Print the median time of each step; `input` makes the network's, `maps` makes score maps of what it gave, `look`
+    is how the image looks as a whole. Deciding takes as long as there are defects, so it is told by verdict."""
+    recipe, rows, deciding = package.recipe, [], defaultdict[str, list[float]](list)
+    picture = picture_in(recipe.reference)
     with closing(Inspector(package, engine, 1)) as inspector, inspector.lanes.free() as lane:
         for path in itertools.islice(itertools.cycle(paths), rounds + 3):
             clock, inferring = [time.perf_counter()], [0.0]
@@ -137,13 +141,18 @@ def stages(package: Package, engine: str, paths: Sequence[Path], rounds: int = 3
             clock.append(time.perf_counter())
             prediction = interpret(output, prepared, recipe.classes, recipe.task, recipe.separate)
             clock.append(time.perf_counter())
-            judge(prediction, recipe.thresholds, recipe.rules, recipe.pixel_size_mm, recipe.task, image=image)
+            look_at(image, picture)
             clock.append(time.perf_counter())
-            read, decode, network, maps, decide = np.diff(clock)
-            rows.append((read, decode, network - inferring[0], inferring[0], maps, decide))
-    told = np.median(np.array(rows[3:]) * 1e6, axis=0)
-    names = ("read", "decode", "input", "engine", "maps", "decide")
-    print("stages, µs: " + ", ".join(f"{name} {value:.0f}" for name, value in zip(names, told, strict=True)))
+            decision = judge(
+                prediction, recipe.thresholds, recipe.rules, recipe.pixel_size_mm, recipe.task, image=image
+            )
+            clock.append(time.perf_counter())
+            read, decode, network, maps, look, decide = np.diff(clock)
+            rows.append((read, decode, network - inferring[0], inferring[0], maps, look))
+            deciding[f"decide {decision.verdict}"].append(decide)
+    names = ("read", "decode", "input", "engine", "maps", "look")
+    told = {**dict(zip(names, zip(*rows[3:], strict=True), strict=True)), **deciding}
+    print("stages, µs: " + ", ".join(f"{name} {np.median(times) * 1e6:.0f}" for name, times in told.items()))
 
 
 def single(package: Package, engine: str, paths: Sequence[Path], rounds: int = 40) -> None:

@@ -203,6 +203,46 @@ def test_one_bad_image_among_many_does_not_stop_the_rest(
     assert "no such image file" in str(inspections[9].error)
 
 
+def test_so_many_files_are_read_at_a_time(
+    inspector: Inspector, make_part: MakePart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / f"{i:02d}.png" for i in range(12)]
+    for path in paths:
+        write_image(path, make_part())
+    together = threading.Barrier(4)  # a drive that answers when four ask
+
+    def slow(path: Path) -> bytes:
+        together.wait(20)
+        return path.read_bytes()
+
+    monkeypatch.setattr(inspecting, "read_bytes", slow)
+    assert [r.inspection.verdict for r in inspector.inspect_files(paths, workers=4)] == [Verdict.OK] * 12
+
+
+@pytest.mark.parametrize(("cores", "lanes", "threads"), [(2, 2, 2), (2, 1, 2), (1, 2, 2), (64, 1, 5)])
+def test_more_threads_than_lanes_judge_only_where_cores_are_left(
+    cores: int, lanes: int, threads: int, tiny_package: Package, make_part: MakePart, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(inspecting, "usable_cores", lambda: cores)
+    paths = [tmp_path / f"{i:02d}.png" for i in range(40)]
+    for path in paths:
+        write_image(path, make_part())
+    judging: set[int] = set()
+    together = threading.Barrier(threads)
+    with closing(Inspector(tiny_package, "onnxruntime", threads=1, lanes=lanes)) as made:
+        decode = made.decode
+
+        def noted(data: bytes, name: str) -> inspecting.Decoded:
+            judging.add(threading.get_ident())
+            together.wait(20)
+            return decode(data, name)
+
+        monkeypatch.setattr(made, "decode", noted)
+        list(made.inspect_files(paths))
+    assert len(judging) == threads
+
+
 def test_a_name_that_is_not_utf8_still_becomes_json(inspector: Inspector, tmp_path: Path) -> None:
     result = inspector.inspect_file(tmp_path / "a\udcff.png")
     assert result.inspection.verdict is Verdict.ERROR

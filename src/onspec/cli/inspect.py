@@ -31,7 +31,9 @@ def command(
     maps: Annotated[Path | None, typer.Option(help="Write score maps here: 16-bit PNG, 0…65535 = 0…1.")] = None,
     overlays: Annotated[Path | None, typer.Option(help="Write the images here with defects outlined.")] = None,
     engine: Annotated[str, typer.Option(help="Inference engine.")] = "auto",
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Threads beside the engine's: they read and decide.")] = 2,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Files read at a time, ahead of the judging; more for a slow drive.")
+    ] = 2,
     fail_on_ng: Annotated[bool, typer.Option("--fail-on-ng", help="Exit 1 if any part is not OK.")] = False,
 ) -> int:
     """Judge images with a recipe: one JSON line an image, in order.

@@ -23,7 +23,7 @@ def run_ahead(
     """
     waiting: queue.Queue[Future[Done] | None] = queue.Queue(maxsize=max(1, 2 * workers if ahead is None else ahead))
     stop = threading.Event()
-    pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="onspec-read")
+    pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="onspec-ahead")
     feeder = threading.Thread(target=_feed, args=(work, items, pool, waiting, stop), daemon=True, name="onspec-feed")
     feeder.start()
     try:

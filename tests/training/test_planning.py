@@ -204,7 +204,7 @@ def test_a_gpu_is_shown_at_least_as_many_crops(side: int) -> None:
 
 
 def test_a_step_looks_at_several_whole_images() -> None:
-    for on_gpu, batch in ((False, 8), (True, 32)):
+    for on_gpu, batch in ((False, 4), (True, 32)):
         assert plan_of(Wishes(Task.CLASSIFY, on_gpu=on_gpu), located="nowhere").batch == batch
 
 

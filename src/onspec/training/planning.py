@@ -32,7 +32,7 @@ _CROP = {"CPU": 160, "GPU": 256}
 _STEP_PIXELS = {"CPU": 6 * 160**2, "GPU": 16 * 256**2}
 """Pixels of a step. A short budget buys a CPU few steps, and then many small ones teach more than few large ones."""
 
-_WHOLE_STEP_PIXELS = {"CPU": 8 * 256**2, "GPU": 32 * 256**2}
+_WHOLE_STEP_PIXELS = {"CPU": 4 * 256**2, "GPU": 32 * 256**2}
 """Where whole images are classified."""
 
 _TOUCHING = 0.05

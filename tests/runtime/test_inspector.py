@@ -16,7 +16,8 @@ import onspec.runtime.inspector as inspecting
 from onspec.decision.rules import RuleSet
 from onspec.decision.zones import Zone
 from onspec.domain import EngineError, UnexpectedImageError, Verdict
-from onspec.imaging.preparation import Extent, InputSpec
+from onspec.imaging.preparation import Extent, InputSpec, decode_for
+from onspec.imaging.reading import Image
 from onspec.imaging.writing import encode_image, write_image
 from onspec.recipe.package import Package
 from onspec.runtime.inspector import Inspector
@@ -230,16 +231,15 @@ def test_more_threads_than_lanes_judge_only_where_cores_are_left(
         write_image(path, make_part())
     judging: set[int] = set()
     together = threading.Barrier(threads)
+
+    def noted(spec: InputSpec, data: bytes, name: str) -> Image:
+        judging.add(threading.get_ident())
+        together.wait(20)
+        return decode_for(spec, data, name)
+
+    monkeypatch.setattr(inspecting, "decode_for", noted)
     with closing(Inspector(tiny_package, "onnxruntime", threads=1, lanes=lanes)) as made:
-        decode = made.decode
-
-        def noted(data: bytes, name: str) -> inspecting.Decoded:
-            judging.add(threading.get_ident())
-            together.wait(20)
-            return decode(data, name)
-
-        monkeypatch.setattr(made, "decode", noted)
-        list(made.inspect_files(paths))
+        assert [r.inspection.verdict for r in made.inspect_files(paths)] == [Verdict.OK] * 40
     assert len(judging) == threads
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,6 @@ _log = logging.getLogger(__name__)
 
 _RANGE_TOLERANCE = 1e-3
 """What a score may lie outside [0, 1] or a distance under 0 by an engine's rounding; it is clipped. More is a fault."""
-
 
 _BESIDE = 4
 """Most threads that decode and decide while others wait for a lane."""
@@ -91,16 +90,6 @@ class Decoded:
         if self.image is None:
             raise AssertionError("neither image nor error")
         return self.image
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """The bytes of a file, or the error that prevented them; `read_ms` wall time."""
-
-    path: Path
-    data: bytes
-    read_ms: float
-    error: Exception | None = None
 
 
 class Inspector:
@@ -163,7 +152,7 @@ class Inspector:
 
     def inspect_file(self, path: Path, part_id: str | None = None) -> Result:
         """Judge an image file; never raises for the image."""
-        return self._inspect_read(_read(path), part_id)
+        return self._inspect(path, lambda: read_bytes(path), part_id)
 
     def inspect_files(self, paths: Iterable[Path], workers: int = 2) -> Generator[Result, None, None]:
         """Judge many files in order, some of them at a time: one a lane, and some more where cores are left for them.
@@ -176,8 +165,8 @@ class Inspector:
         threads = lanes + min(_BESIDE, max(0, usable_cores() - lanes))
         ahead = min(2 * max(threads, lanes + workers), images_in(_AHEAD_BYTES, self.recipe))
         with ThreadPoolExecutor(workers, "onspec-read") as readers:
-            reading = (readers.submit(_read, path) for path in paths)
-            judged = run_ahead(lambda file: self._inspect_read(file.result()), reading, min(threads, ahead), ahead)
+            reading = ((path, readers.submit(read_bytes, path)) for path in paths)
+            judged = run_ahead(lambda file: self._inspect(file[0], file[1].result), reading, min(threads, ahead), ahead)
             with closing(judged) as results:
                 yield from results
 
@@ -187,9 +176,9 @@ class Inspector:
         if self._coarse is not None:
             self._coarse.close()
 
-    def _inspect_read(self, file: _File, part_id: str | None = None) -> Result:
-        decoded = Decoded(None, 0.0, file.error) if file.error else self.decode(file.data, str(file.path))
-        return self._judge(replace(decoded, read_ms=file.read_ms + decoded.read_ms), str(file.path), part_id)
+    def _inspect(self, path: Path, read: Callable[[], bytes], part_id: str | None = None) -> Result:
+        decoded = _timed(lambda: decode_for(self.recipe.input, read(), str(path)))
+        return self._judge(decoded, str(path), part_id)
 
     def _judge(self, decoded: Decoded, name: str, part_id: str | None) -> Result:
         """The one place where whatever went wrong becomes ERROR."""
@@ -301,15 +290,6 @@ def _check_range(planes: Tensor, what: str, most: float) -> None:
     if not (low >= -_RANGE_TOLERANCE and high <= most + _RANGE_TOLERANCE and math.isfinite(high)):  # NaN: false
         allowed = "0 to 1" if most == 1.0 else "0 and more, finite"
         raise EngineError(f"the model gave {what} from {low} to {high}; allowed: {allowed}; the part was not judged")
-
-
-def _read(path: Path) -> _File:
-    start = time.perf_counter()
-    try:
-        data = read_bytes(path)
-    except Exception as error:  # carried to the one place that makes it an ERROR
-        return _File(path, b"", _since(start), error)
-    return _File(path, data, _since(start))
 
 
 def _timed(decode: Callable[[], Image]) -> Decoded:

@@ -1,6 +1,7 @@
 """Prediction → decision, for each task."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -271,6 +272,33 @@ def test_a_score_without_a_region_is_never_ok(task: Task, monkeypatch: pytest.Mo
     decision = judge(seen((3, 3, 4, 4, 0.93)), Thresholds(image=0.9), task=task)
     assert decision.verdict is Verdict.NG
     assert decision.reasons == ("score: 0.93 >= 0.90 (no region outlined)",)
+
+
+@given(
+    arrays.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 40), st.integers(1, 40)),
+        elements=st.sampled_from([0, 0.001, 0.01, 0.04, 0.0499]),
+    ),
+    st.sampled_from([1e-5, 1e-4, 1e-3, 0.01, 0.3]),
+    st.sampled_from([None, 0.0, 0.1, 1.0]),
+    st.sampled_from(["peak", "odds"]),
+    st.sampled_from(list(Task)),
+)
+def test_an_image_that_is_too_faint_to_outline_is_judged_by_its_score(
+    values: NDArray[np.float32], image: float, share: float | None, pooling: Literal["peak", "odds"], task: Task
+) -> None:
+    t = Thresholds(image=image, review=None if share is None else share * image, pooling=pooling, sharpness=0.35)
+    decision = judge(Prediction((ScoreMap(values),)), t, task=task)
+    assert (decision.verdict is Verdict.OK) == (decision.score < t.lowest)
+    assert (decision.verdict is Verdict.NG) == (decision.score >= t.image)
+
+
+def test_a_faint_score_in_the_review_band_is_a_question() -> None:
+    faint = Thresholds(image=0.5, review=0.001, pooling="odds", sharpness=0.35)
+    decision = judge(seen((3, 3, 1, 1, 0.04)), faint)
+    assert (decision.verdict, decision.defects) == (Verdict.REVIEW, ())
+    assert decision.reasons == (f"score: {decision.score:.3f} >= 0.001 (no region outlined)",)
 
 
 def test_mm_rules_need_a_pixel_size_from_somewhere() -> None:

@@ -129,6 +129,13 @@ def test_what_is_wrong_is_said_with_its_place(text: str, begins: str, says: str,
     assert "\n" not in got
 
 
+@pytest.mark.parametrize("key", ["{{ name }}", "[a, b]", "? [a]\n  "])
+def test_a_key_that_is_no_word_is_said_with_its_place(key: str, rules_file: Path) -> None:
+    got = sentence(rules_file, f"pixel_size_mm: 1\nzones:\n  {key}: 1\n")
+    assert got.startswith("rules.yaml:3:"), got
+    assert "a key must be a word, got a mapping or a list; put text with braces or brackets in quotes" in got
+
+
 def test_a_second_fault_is_announced(rules_file: Path) -> None:
     assert "(1 more after this one)" in sentence(rules_file, "pixel_size_mm: 0\nrule: []\n")
 

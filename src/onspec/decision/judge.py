@@ -66,9 +66,10 @@ def conclude(seen: Sighting, thresholds: Thresholds, rules: RuleSet, task: Task)
     """What the rules make of a sighting; raises as `judge`."""
     ruling = accept(seen.found, rules, thresholds, seen.site)
     verdict, reasons = ruling.verdict, ruling.reasons
-    if seen.scores.image >= thresholds.image and not any(f.certain for f in seen.found):
-        verdict = Verdict.NG  # a score without a region can have no measure, so no rule can accept it
-        score = Ground(measure="score", figure=seen.scores.image, relation=">=", limit=thresholds.image)
+    unseen = _not_outlined(seen, thresholds)
+    if unseen is not None and verdict is not Verdict.NG:
+        verdict, limit = unseen
+        score = Ground(measure="score", figure=seen.scores.image, relation=">=", limit=limit)
         reasons = (f"score: {str(score).removeprefix('score ')} (no region outlined)", *reasons)
     return Decision(
         verdict=verdict,
@@ -82,6 +83,17 @@ def conclude(seen: Sighting, thresholds: Thresholds, rules: RuleSet, task: Task)
             for f in seen.found
         ),
     )
+
+
+def _not_outlined(seen: Sighting, thresholds: Thresholds) -> tuple[Verdict, float] | None:
+    """What a score means that no region has, and the threshold it reaches. No measure of it is known, so that no rule
+    can accept it."""
+    score = seen.scores.image
+    if score >= thresholds.image and not any(f.certain for f in seen.found):
+        return Verdict.NG, thresholds.image
+    if score >= thresholds.lowest and not seen.found:
+        return Verdict.REVIEW, thresholds.lowest
+    return None
 
 
 def sight(

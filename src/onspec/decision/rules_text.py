@@ -65,6 +65,9 @@ def parse_rules(text: str, name: str, model: type[Model]) -> Model:
         plain = {} if tree is None else _plain(tree, _Budget())
     except MarkedYAMLError as error:
         raise RulesError(_syntax(name, error)) from error
+    except _OddKeyError as error:
+        line, column = error.place
+        raise RulesError(f"{name}:{line}:{column}: {error}") from error
     except (YAMLError, ValueError, RecursionError) as error:
         raise RulesError(f"{name}: not YAML ({str(error).splitlines()[0]})") from error
     try:
@@ -89,6 +92,19 @@ def _syntax(name: str, error: MarkedYAMLError) -> str:
     return f"{where}: not YAML: {problem}"
 
 
+class _OddKeyError(ValueError):
+    """Where a key is no word, as in `name: {{ name }}`."""
+
+    def __init__(self, mapping: object, key: object) -> None:
+        super().__init__("a key must be a word, got a mapping or a list; put text with braces or brackets in quotes")
+        marks = getattr(mapping, "lc")  # noqa: B009 - ruamel's, which has no types
+        try:
+            line, column = marks.key(key)
+        except (KeyError, TypeError):
+            line, column = marks.line, marks.col
+        self.place: Place = (line + 1, column + 1)
+
+
 class _Budget:
     """Few lines of aliases can stand for billions of values."""
 
@@ -105,6 +121,9 @@ def _plain(node: object, budget: _Budget, depth: int = 0) -> object:
     """The tree without the positions and styles that ruamel keeps beside the values."""
     budget.spend(depth)
     if isinstance(node, Mapping):
+        for key in node:
+            if isinstance(key, Mapping) or (isinstance(key, Sequence) and not isinstance(key, str)):
+                raise _OddKeyError(node, key)
         return {_plain(key, budget, depth + 1): _plain(value, budget, depth + 1) for key, value in node.items()}
     if isinstance(node, Sequence) and not isinstance(node, str):
         return [_plain(value, budget, depth + 1) for value in node]

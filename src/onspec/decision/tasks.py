@@ -38,7 +38,7 @@ class Reading:
     Attributes:
         score: the scores of an image.
         find: the regions whose score can change the verdict, given those scores. The image reaches the image threshold
-            exactly when one of them does.
+            exactly when one of them does, unless it is too faint for any.
     """
 
     score: Callable[[Prediction, Thresholds], Scores]

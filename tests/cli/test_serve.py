@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -255,6 +256,17 @@ def test_it_keeps_what_was_activated_over_a_restart(tiny_recipe_path: Path, tmp_
         assert "tiny@sha256:" in server.said[0]
         answer = httpx.post(f"{server.url}/api/inspect", content=parts[1].read_bytes())
         assert answer.json()["verdict"] == "NG"
+
+
+@pytest.mark.usefixtures("no_settings")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_it_says_that_the_port_of_grpc_is_taken(
+    workers: str, tiny_recipe_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        said = refused(capsys, tiny_recipe_path, "--grpc", address, "--workers", workers)
+    assert f"cannot listen on --grpc {address}; choose another address" in said
 
 
 @pytest.mark.usefixtures("no_settings")

@@ -42,7 +42,7 @@ def pixels(image: NDArray[Any], binary: bool = True) -> triton.InferInput:
     return tensor
 
 
-def test_health_and_metadata(infer: triton.InferenceServerClient, tiny: Inspector) -> None:
+def test_health_and_metadata(infer: triton.InferenceServerClient, tiny: Inspector, client: httpx.Client) -> None:
     digest = tiny.package.digest
     assert infer.is_server_live()
     assert infer.is_server_ready()
@@ -56,6 +56,9 @@ def test_health_and_metadata(infer: triton.InferenceServerClient, tiny: Inspecto
     assert config["max_batch_size"] == 0
     assert config["input"] == [{"name": "image", "data_type": "TYPE_UINT8", "dims": [-1, -1]}]
     assert [output["data_type"] for output in config["output"]] == ["TYPE_FP32", "TYPE_FP32"] + 2 * ["TYPE_STRING"]
+    for at in ("", "/config"):
+        named = client.get(f"/v2/models/tiny@sha256:{digest}{at}")
+        assert (named.status_code, named.json()["name"]) == (200, "tiny")
     assert infer.get_model_repository_index() == [{"name": "tiny", "version": digest, "state": "READY", "reason": ""}]
 
 
@@ -134,6 +137,7 @@ IMAGE: dict[str, Any] = {"name": "image", "datatype": "UINT8", "shape": [64, 96]
         ({"inputs": [IMAGE | {"shape": [0, 96]}]}, 400, "shape"),
         ({"inputs": [IMAGE | {"shape": [-64, -96]}]}, 400, "shape"),
         ({"inputs": [IMAGE | {"shape": [2**40, 2**40]}]}, 400, "bytes"),
+        ({"inputs": [IMAGE | {"shape": [2**70, 1]}]}, 400, "bytes"),
         ({"inputs": [IMAGE | {"data": [256] * 64 * 96}]}, 400, "0 to 255"),
         ({"inputs": [IMAGE | {"data": [0.5] * 64 * 96}]}, 400, "whole numbers"),
         ({"inputs": [IMAGE | {"data": [[1], [1, 2]]}]}, 400, "whole numbers"),
@@ -144,6 +148,9 @@ IMAGE: dict[str, Any] = {"name": "image", "datatype": "UINT8", "shape": [64, 96]
         ({"inputs": [IMAGE], "outputs": [{"name": "labels"}]}, 400, "labels"),
         ({"inputs": [IMAGE], "parameters": {"sequence_id": 1}}, 400, "sequence_id"),
         ({"inputs": [IMAGE], "parameters": {"deadline_ms": -1}}, 400, "deadline_ms"),
+        ({"inputs": [IMAGE], "parameters": {"deadline_ms": 10**400}}, 400, "deadline_ms"),
+        ({"inputs": [IMAGE], "parameters": {"deadline_ms": True}}, 400, "deadline_ms"),
+        ({"inputs": [IMAGE], "parameters": {"timeout": 10**400}}, 400, "timeout"),
         ({"inputs": [IMAGE], "parameters": {"part_id": "x" * 201}}, 400, "part_id"),
     ],
 )
@@ -171,6 +178,14 @@ def test_a_broken_body_is_said(
     answer = client.post("/v2/models/tiny/infer", content=body, headers=headers)
     assert answer.status_code == status, answer.text
     assert words in answer.json()["error"]
+
+
+def test_a_shape_whose_size_only_wraps_around_to_that_of_the_body_is_refused(client: httpx.Client) -> None:
+    tensor = {"name": "image", "datatype": "UINT8", "shape": [2**32, 2**32], "parameters": {"binary_data_size": 0}}
+    body = json.dumps({"inputs": [tensor]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(body))}
+    answer = client.post("/v2/models/tiny/infer", content=body, headers=headers)
+    assert (answer.status_code, f"takes {2**64} bytes; got 0" in answer.json()["error"]) == (400, True), answer.text
 
 
 def test_a_small_body_that_unpacks_to_a_large_one_is_refused(running: Running, tiny: Inspector) -> None:

@@ -296,6 +296,23 @@ def test_an_engine_fault_is_an_error_and_not_the_end(
     assert asyncio.run(queue.judge(tiny, Upload(good))).inspection.verdict is Verdict.OK
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_judging_thread_that_ended_does_not_look_well(
+    tiny: Inspector, good: bytes, queues: Callable[..., JudgeQueue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = queues()
+
+    def fail(*_: object) -> None:
+        raise KeyError("gone")
+
+    monkeypatch.setattr(queue, "_account", fail)
+    with pytest.raises(DeadlineError):
+        asyncio.run(queue.judge(tiny, Upload(good), deadline_ms=300))
+    assert "judging ended by a fault (KeyError: 'gone'); restart the service" in str(queue.at_work.fault)
+    with pytest.raises(QueueFullError, match="judging ended by a fault"):
+        asyncio.run(queue.judge(tiny, Upload(good)))
+
+
 def test_an_idle_queue_takes_no_cpu(tiny: Inspector, good: bytes, queues: Callable[..., JudgeQueue]) -> None:
     asyncio.run(queues(max_wait_ms=5).judge(tiny, Upload(good)))
     before = time.process_time()

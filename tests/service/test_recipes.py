@@ -6,12 +6,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
-from onspec.domain import RecipeError
+from onspec.domain import RecipeError, UsageError
 from onspec.recipe.package import Expected, Package
 from onspec.recipe.reading import open_package
 from onspec.recipe.signature import make_keys
@@ -20,6 +21,7 @@ from onspec.runtime.golden import GoldenOutcome
 from onspec.runtime.inspector import Decoded, Inspector, Result
 from onspec.service.app import Settings, create_app
 from onspec.service.recipes import Opening, take_in
+from onspec.service.state import MOST_VERSIONS, State
 from onspec.service.store import FolderStore
 from onspec.service.versions import check_golden
 
@@ -171,6 +173,50 @@ def test_a_request_in_flight_finishes_on_the_version_that_was_unloaded(
                 break
             time.sleep(0.02)
         assert tiny._engine._session is None  # type: ignore[attr-defined]  # given back
+
+
+def test_an_image_whose_asker_has_left_may_be_in_work_while_its_version_is_unloaded(
+    running: Running, tiny: Inspector, next_one: Path, good: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its engine is closed after it, and others are judged after it."""
+    entered, gate, judge = threading.Event(), threading.Event(), tiny.inspect_decoded
+
+    def slowly(decoded: Decoded, name: str, part_id: str | None) -> Result:
+        entered.set()
+        assert gate.wait(20)
+        return judge(decoded, name, part_id)
+
+    with running(tiny) as client, ThreadPoolExecutor(1) as clients:
+        monkeypatch.setattr(tiny, "inspect_decoded", slowly)
+        leaving = clients.submit(client.post, "/api/inspect?deadline_ms=300", content=good)
+        assert entered.wait(20)
+        assert leaving.result(30).status_code == 504
+        assert client.post("/api/recipes?activate=true", content=next_one.read_bytes()).status_code == 201
+        assert client.delete(f"/api/recipes/tiny/versions/{tiny.package.digest}").status_code == 204
+        time.sleep(0.3)
+        assert tiny._engine._session is not None  # type: ignore[attr-defined]  # still at work
+        gate.set()
+        after = client.post("/api/inspect", content=good)
+        assert (after.status_code, after.json()["verdict"]) == (200, "OK")
+        assert client.get("/v2/health/ready").status_code == 200
+        for _ in range(200):
+            if tiny._engine._session is None:  # type: ignore[attr-defined]
+                break
+            time.sleep(0.02)
+        assert tiny._engine._session is None  # type: ignore[attr-defined]
+
+
+def test_one_version_too_many_on_the_command_line_is_a_sentence_and_not_stored(
+    tiny_recipe_path: Path, next_one: Path, tmp_path: Path
+) -> None:
+    store = FolderStore(tmp_path / "state")
+    take_in(store, [tiny_recipe_path], Opening())
+    for number in range(MOST_VERSIONS - 1):
+        store.change(partial(State.add, name="tiny", digest=f"{number:064x}"))
+    with pytest.raises(UsageError, match="10 versions of 'tiny' are loaded; unload one first, or start without"):
+        take_in(store, [next_one], Opening())
+    assert not store.path(digest_of(next_one)).exists()
+    take_in(store, [tiny_recipe_path], Opening())  # it is among them
 
 
 def test_unloading(running: Running, tiny: Inspector, other: Inspector, good: bytes) -> None:

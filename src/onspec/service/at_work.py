@@ -30,6 +30,7 @@ class AtWork:
         """`deadline_s`: of an image that says nothing else."""
         self._allowed_s = max(LEAST_S, deadline_s)
         self._now: tuple[Job, float] | None = None
+        self._ended: str | None = None
 
     def begin(self, job: Job, start: float) -> None:
         """At a time of `perf_counter`."""
@@ -38,6 +39,10 @@ class AtWork:
     def end(self) -> None:
         """It came back."""
         self._now = None
+
+    def ended(self, error: BaseException) -> None:
+        """The judging thread is no more."""
+        self._ended = f"judging ended by a fault ({type(error).__name__}: {error}); restart the service"
 
     @property
     def stuck(self) -> tuple[Inspector, float] | None:
@@ -51,6 +56,8 @@ class AtWork:
     @property
     def fault(self) -> str | None:
         """Why nothing can be judged now, in a sentence."""
+        if self._ended is not None:
+            return self._ended
         if (stuck := self.stuck) is None:
             return None
         return (

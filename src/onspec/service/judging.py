@@ -168,7 +168,9 @@ class Judging:
     async def _record(self, recorder: Recorder, result: Result, picture: Picture) -> Result:
         """The result with the id of its record."""
         try:
-            kept = await recorder.record(result, picture.original())
+            # Of pixels a file is made first, for which others must not wait.
+            data = picture.original() if picture.weight else await asyncio.to_thread(picture.original)
+            kept = await recorder.record(result, data)
         except OnspecError as error:
             raise busy(f"the verdict could not be recorded, so none is given: {error}") from error
         return replace(result, inspection=result.inspection.model_copy(update={"record": kept.id}))

@@ -130,13 +130,13 @@ def router(recipes: Recipes, judging: Judging, max_bytes: int) -> APIRouter:
     @routes.get("/models/{recipe}/versions/{version}", summary="A recipe's version", responses=_UNKNOWN)
     async def model(recipe: str, version: str | None = None) -> dict[str, Any]:
         found = recipes.find(recipe, version)
-        return tensors.metadata(found.inspector, [v.digest for v in recipes.versions(recipe)])
+        return tensors.metadata(found.inspector, [v.digest for v in recipes.versions(found.name)])
 
     @routes.get("/models/{recipe}/config", summary="As Triton's clients ask for it", responses=_UNKNOWN)
     @routes.get("/models/{recipe}/versions/{version}/config", summary="The same of a version", responses=_UNKNOWN)
     async def config(recipe: str, version: str | None = None) -> dict[str, Any]:
         found = recipes.find(recipe, version)
-        return tensors.config(found.inspector, [v.digest for v in recipes.versions(recipe)])
+        return tensors.config(found.inspector, [v.digest for v in recipes.versions(found.name)])
 
     @routes.get("/models/{recipe}/ready", summary="Whether a recipe may judge", responses=_UNKNOWN | _NOT_READY)
     @routes.get(

@@ -138,6 +138,7 @@ class JudgeQueue:
         decoders = min(4, max(1, (os.cpu_count() or 2) // 2)) if decoders is None else decoders
         self._lock = threading.Lock()
         self._arrival = threading.Condition(self._lock)
+        self._departure = threading.Condition(self._lock)
         self._unread = threading.Condition(self._lock)
         self._lanes: dict[Inspector, _Lane] = {}
         self._large: deque[_Job] = deque()
@@ -188,10 +189,19 @@ class JudgeQueue:
         with self._lock:
             return sum(lane.places for lane in self._lanes.values())
 
-    def forget(self, inspector: Inspector) -> None:
-        """After the last image of a version that is not served any more."""
+    def forget(self, inspector: Inspector) -> bool:
+        """Wait until no image of a version that is not served any more is in work: its asker may be gone already.
+
+        Whether its engine may be closed now; not where the queue was closed before.
+        """
         with self._lock:
+            lane = self._lanes.get(inspector)
+            while lane is not None and lane.places and not self._closed:
+                self._departure.wait()
+            if lane is not None and lane.places:
+                return False
             self._lanes.pop(inspector, None)
+            return True
 
     def close(self) -> bool:
         """Finish what was accepted, then end the threads; whether they ended within 10 s."""
@@ -199,6 +209,7 @@ class JudgeQueue:
             self._closed = True
             self._arrival.notify_all()
             self._unread.notify_all()
+            self._departure.notify_all()
         end = monotonic() + _CLOSE_S
         for thread in self._threads:
             thread.join(max(0.0, end - monotonic()))
@@ -264,7 +275,14 @@ class JudgeQueue:
         )
 
     def _work(self) -> None:
-        """The judging thread."""
+        """The judging thread. Were it to end by a fault of ours, the service must not look well."""
+        try:
+            self._judge_all()
+        except BaseException as error:
+            self.at_work.ended(error)
+            raise
+
+    def _judge_all(self) -> None:
         while (jobs := self._next_batch()) is not None:
             done: list[_Delivery] = []
             for job in jobs:
@@ -326,6 +344,7 @@ class JudgeQueue:
             self._release(job)
             lane = self._lanes[job.inspector]
             lane.in_work -= 1
+            self._departure.notify_all()
             lane.spent += took
             if not job.over:
                 lane.pace += (took - lane.pace) * (_PACE if lane.pace else 1.0)

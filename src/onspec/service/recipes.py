@@ -85,7 +85,7 @@ class Recipes:
         self._closing: set[asyncio.Task[None]] = set()
         self.generation = 0
         self.spread: Spread = alone
-        self.on_release: Callable[[Inspector], None] = lambda _: None
+        self.on_release: Callable[[Inspector], bool] = lambda _: True
         self.on_change: Callable[[], None] = lambda: None
         self.halted: Callable[[], str | None] = lambda: None
         for inspector in inspectors:
@@ -339,9 +339,12 @@ class Recipes:
         self.on_change()
 
     def _retire(self, version: Version) -> None:
+        def give_back() -> None:
+            if self.on_release(version.inspector):
+                version.inspector.close()
+
         def released() -> None:
-            self.on_release(version.inspector)
-            closing = asyncio.get_running_loop().create_task(asyncio.to_thread(version.inspector.close))
+            closing = asyncio.get_running_loop().create_task(asyncio.to_thread(give_back))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
@@ -357,16 +360,21 @@ def take_in(store: FolderStore, paths: Sequence[Path], opening: Opening) -> None
     """Put recipe files into a store, active where their recipe has no active version yet: what was activated stays.
 
     Raises:
-        UsageError: two of one name.
+        UsageError: two of one name, or of a recipe that has as many versions as it may.
         RecipeError, IntegrityError: a file that is no recipe, or not signed as it must be.
     """
-    given = []
-    for path in paths:
-        package = opening.package(path)
-        given.append((package.recipe.name, package.digest))
-        store.keep(package.digest, path.read_bytes())
+    opened = [(path, opening.package(path)) for path in paths]
+    given = [(package.recipe.name, package.digest) for _, package in opened]
     _require_distinct([name for name, _ in given])
-    state = store.change(partial(_add_given, given=given))
+    try:
+        _add_given(store.read(), given)  # refused before anything is stored
+        for path, package in opened:
+            store.keep(package.digest, path.read_bytes())
+        state = store.change(partial(_add_given, given=given))
+    except ProblemError as problem:
+        raise UsageError(
+            f"{problem.sentence}, or start without its file: DELETE /api/recipes/NAME/versions/SHA256"
+        ) from None
     for name, digest in given:
         if (active := state.recipes[name].active) != digest:
             logger.warning("not active", extra={"fields": {"recipe": f"{name}@sha256:{digest}", "active": active}})

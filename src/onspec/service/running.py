@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
+from onspec.domain import UsageError
 from onspec.service.app import Settings, create_app
 from onspec.service.audit import AuditLog
 from onspec.service.logs import log_to_stderr
 from onspec.service.metrics import MULTIPROCESS
 from onspec.service.queue import BatchPolicy
 from onspec.service.recipes import Opening, take_in
-from onspec.service.server import GRACE_S, serve
+from onspec.service.server import GRACE_S, listen, serve
 from onspec.service.store import FolderStore
 from onspec.service.tokens import Tokens
 from onspec.service.versions import Version
@@ -81,8 +82,10 @@ def prepare(station: Station, stack: ExitStack) -> Station:
     """Put the given files into the folder, and share the cores among the workers; `stack` removes what is temporary.
 
     Raises:
-        UsageError, RecipeError, IntegrityError: a file or the folder cannot be used.
+        UsageError, RecipeError, IntegrityError: a file, the folder or the address of gRPC cannot be used.
     """
+    if station.settings.grpc is not None:
+        _require_free(station.settings.grpc)
     if station.workers > 1 and station.folder is None:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="onspec-recipes-"))
         station = replace(station, folder=Path(folder))
@@ -99,6 +102,15 @@ def prepare(station: Station, stack: ExitStack) -> Station:
         threads = max(1, (os.cpu_count() or 1) // station.workers)
         station = replace(station, opening=replace(station.opening, threads=threads))
     return station
+
+
+def _require_free(address: str) -> None:
+    """HOST:PORT, here in the process that talks to the user: workers share a port, with another program's, too."""
+    host, _, port = address.rpartition(":")
+    try:
+        listen(host.strip("[]"), int(port)).close()
+    except UsageError:
+        raise UsageError(f"cannot listen on --grpc {address}; choose another address") from None
 
 
 def identities(station: Station) -> list[str]:

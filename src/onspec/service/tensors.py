@@ -4,6 +4,7 @@ In: `image`, either UINT8 or UINT16 pixels (H, W) or (H, W, 3) as the recipe's m
 file. Out: `scores` FP32 (classes, H, W), `score` FP32 [1], `verdict` BYTES [1] and `inspection` BYTES [1], the JSON.
 """
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,11 +96,20 @@ class Asked:
         part_id, deadline, timeout = (parameters.get(name) for name in PARAMETERS[:3])
         if part_id is not None and (not isinstance(part_id, str) or len(part_id) > 200):
             raise ProblemError(400, "parameter part_id must be a text of at most 200 characters")
+        deadline, timeout = _number(deadline), _number(timeout)
         if deadline is None and timeout:
-            deadline = timeout / 1e3 if isinstance(timeout, int) else timeout
-        if deadline is not None and not (isinstance(deadline, int | float) and 0 < deadline < float("inf")):
+            deadline = timeout / 1e3 if isinstance(timeout, float) else timeout
+        if deadline is not None and not (isinstance(deadline, float) and 0 < deadline < math.inf):
             raise ProblemError(400, f"parameters deadline_ms and timeout must be times over 0; got {deadline!r}")
         return cls(part_id, deadline)
+
+
+def _number(value: object) -> Any:  # noqa: ANN401 - what is no number stays as it is
+    """JSON has numbers of any length; one that no float can hold is infinite."""
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    except OverflowError:
+        return math.inf
 
 
 def picture_of(inputs: Sequence[Input]) -> Pixels | Upload:
@@ -120,7 +130,7 @@ def picture_of(inputs: Sequence[Input]) -> Pixels | Upload:
     if len(tensor.shape) not in (2, 3) or min(tensor.shape) < 1 or tensor.shape[2:] not in ((), (1,), (3,)):
         raise ProblemError(400, f"input {INPUT!r} has shape {list(tensor.shape)}; allowed: [H, W] or [H, W, 3]")
     dtype = np.dtype(_PIXELS[tensor.datatype])
-    expected = dtype.itemsize * int(np.prod(tensor.shape, dtype=np.int64))
+    expected = dtype.itemsize * math.prod(tensor.shape)
     if len(tensor.raw) != expected:
         raise ProblemError(
             400, f"input {INPUT!r} of shape {list(tensor.shape)} takes {expected} bytes; got {len(tensor.raw)}"
@@ -132,7 +142,7 @@ def picture_of(inputs: Sequence[Input]) -> Pixels | Upload:
 def _only_text(tensor: Input) -> bytes:
     data = bytes(tensor.raw)
     length = struct.unpack_from("<I", data)[0] if len(data) >= 4 else -1
-    if int(np.prod(tensor.shape, dtype=np.int64)) != 1 or length != len(data) - 4:
+    if math.prod(tensor.shape) != 1 or length != len(data) - 4:
         raise ProblemError(400, f"input {INPUT!r} as BYTES holds one image file, shape [1], after its length (4 bytes)")
     return data[4:]
 

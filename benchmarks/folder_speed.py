@@ -40,7 +40,8 @@ from onspec.recipe.reading import open_package
 from onspec.recipe.reference import picture_in
 from onspec.runtime.choosing import choose, first_piece
 from onspec.runtime.inspector import Inspector
-from onspec.runtime.lanes import Plan, plan_lanes, usable_cores
+from onspec.runtime.lanes import Plan, plan_lanes
+from onspec.runtime.machine import usable_cores
 from onspec.runtime.sources import find_sources
 
 

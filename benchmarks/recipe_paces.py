@@ -20,7 +20,7 @@ from onspec.datasets.layouts import load
 from onspec.imaging.reading import read_image
 from onspec.recipe.reading import open_package
 from onspec.runtime.inspector import Inspector
-from onspec.runtime.lanes import usable_cores
+from onspec.runtime.machine import usable_cores
 from onspec.runtime.pacing import measure_paces
 
 

@@ -3,17 +3,20 @@
 import json
 import stat
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from onspec.domain import EngineError
-from onspec.imaging.preparation import Tensor
+from onspec.decision.conditions import Condition
+from onspec.decision.rules import Rule, RuleSet
+from onspec.domain import EngineError, Verdict
+from onspec.imaging.preparation import Tensor, run
 from onspec.recipe.package import Package
 from onspec.runtime import choosing
-from onspec.runtime.choosing import MANY, candidates, choose, known_inputs, resolve
+from onspec.runtime.choosing import MANY, candidates, choose, known_inputs, resolve, verdict_of
 from onspec.runtime.engines import Engine, open_engine
 
 told: list[str] = []
@@ -119,6 +122,35 @@ def test_another_network_thread_or_version_is_measured_anew(
     assert choose(replace(tiny_package, model=make_model(gain=11.0)), 1).engine == "onnxruntime"
     monkeypatch.setattr(choosing, "version", lambda _: "0")
     assert choose(tiny_package, 1).engine == "onnxruntime"
+
+
+def test_other_rules_thresholds_or_known_images_are_compared_anew(
+    tiny_package: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_times(monkeypatch, onnxruntime=10.0, openvino=1.0)
+    assert choose(tiny_package, 1, measure=True).engine == "openvino"
+    recipe = tiny_package.recipe
+    stricter = recipe.thresholds.model_copy(update={"image": 0.25})
+    assert choose(replace(tiny_package, recipe=recipe.model_copy(update={"thresholds": stricter})), 1).engine == (
+        "onnxruntime"
+    )
+    assert choose(replace(tiny_package, golden=tiny_package.golden[:1]), 1).engine == "onnxruntime"
+    assert choose(tiny_package, 1).engine == "openvino"
+
+
+def test_verdicts_are_compared_with_the_rules_that_need_the_image(tiny_package: Package) -> None:
+    """A rule on contrast that accepts every defect."""
+    rule = Rule(name="faint", outcome="OK", when=Condition(max_contrast=1.0))
+    recipe = tiny_package.recipe.model_copy(update={"rules": RuleSet(rules=(rule,))})
+    known = known_inputs(tiny_package)
+    with closing(open_engine("onnxruntime", tiny_package.model)) as engine:
+        planes = [run(prepared, engine.infer) for prepared in known]
+    plain, accepting = (
+        [verdict_of(package, *case) for case in zip(planes, known, strict=True)]
+        for package in (tiny_package, replace(tiny_package, recipe=recipe))
+    )
+    assert Verdict.NG in plain
+    assert set(accepting) == {Verdict.OK}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"engine": "nonsense", "why": ""}', b'{"engine": "openvino"}'])

@@ -57,6 +57,15 @@ def test_a_case_that_cannot_run_says_why(tiny_package: Package, monkeypatch: pyt
     assert len(rows[2].ms) == 3
 
 
+def test_an_engine_whose_scores_are_no_numbers_is_a_fault(
+    tiny_package: Package, make_model: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing, "LOWERINGS", {"fp16": lambda *_: make_model(gain=float("nan"))})
+    monkeypatch.setattr(comparing, "measure_footprint", lambda *_: None)
+    rows = compare_engines(tiny_package, [Case("onnxruntime", "fp16")], known_inputs(tiny_package), 3)
+    assert rows[0].fault == "it gives scores that are no numbers"
+
+
 def test_another_verdict_is_counted(
     tiny_package: Package, make_model: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from onnx import TensorProto, helper
 
 from onspec.domain import EngineError, MissingExtraError
 from onspec.runtime import engines
 from onspec.runtime.engines import ENGINES, EngineEntry, obstacle, open_engine
+from onspec.runtime.onnxruntime_tensorrt_engine import provider
+from onspec.runtime.precision import LOWERINGS
 
 MakeModel = Callable[..., bytes]
 
@@ -125,6 +128,11 @@ def test_an_unknown_engine_names_the_known_ones(make_model: MakeModel) -> None:
         open_engine("tensort", make_model())
 
 
+def test_auto_is_none_of_the_engines_where_one_is_asked_for() -> None:
+    with pytest.raises(EngineError, match="'auto' is none of the engines; choose onnxruntime"):
+        obstacle("auto")
+
+
 def test_no_threads_are_refused(make_model: MakeModel) -> None:
     with pytest.raises(EngineError, match="at least 1; got 0"):
         open_engine("onnxruntime", make_model(), threads=0)
@@ -159,6 +167,36 @@ def test_a_missing_package_is_named_by_its_extra(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=rf"pip install 'onspec\[{extra}\]'"):
         open_engine(name, make_model())
+
+
+@pytest.mark.parametrize("which", ["deck", "lite", "classes and cores", "boxes", "evidence", "weimer"])
+def test_torch_makes_no_tensor_elsewhere_than_on_the_networks_device(
+    which: str, make_exported: Callable[[str], bytes]
+) -> None:
+    """On a GPU that would fail; here a device without memory stands for it."""
+    from onspec.runtime.torch_graph import TorchGraph
+
+    meta = torch.device("meta")
+    network = TorchGraph(make_exported(which), half=True).eval().to(meta)
+    scores = network(torch.empty((2, 1, 64, 96), device=meta))
+    assert (scores.device, scores.shape[0]) == (meta, 2)
+
+
+def test_the_tensorrt_provider_keeps_each_network_apart_and_has_its_precision(
+    make_model: MakeModel, make_exported: Callable[[str], bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its own names for what it keeps say nothing of the weights."""
+    monkeypatch.setenv("ONSPEC_CACHE", str(tmp_path))
+    one, other, again = (provider(make_model(gain=gain))[1] for gain in (1.0, 2.0, 1.0))
+    assert one == again
+    assert one["trt_engine_cache_path"] != other["trt_engine_cache_path"]
+    batch = np.random.default_rng(0).uniform(0, 1, (1, 1, 64, 96)).astype(np.float32)
+    allowed = {
+        to: [provider(lower(make_exported("lite"), [batch]))[1][f"trt_{what}_enable"] for what in ("fp16", "int8")]
+        for to, lower in LOWERINGS.items()
+    }
+    assert allowed == {"int8": ["0", "1"], "fp16": ["1", "0"], "bf16": ["0", "0"]}
+    assert [one["trt_fp16_enable"], one["trt_int8_enable"]] == ["0", "0"]
 
 
 NETWORKS = ["deck", "lite", "lite, learned before", "classes and cores", "boxes", "evidence", "weimer"]

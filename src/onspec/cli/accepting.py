@@ -1,7 +1,6 @@
 """Judging test parts several times for `onspec acceptance`, and the facts that its protocol has to tell."""
 
 import hashlib
-import os
 import platform
 import random
 from collections import defaultdict
@@ -118,22 +117,14 @@ def _sha256(path: Path) -> str:
 
 def machine() -> dict[str, str]:
     """What computes here."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    from onspec.runtime.machine import processor, usable_cores
+
     return {
         "host": platform.node(),
         "system": platform.platform(),
-        "processor": _processor(),
-        "cores": str(cores),
+        "processor": processor(),
+        "cores": str(usable_cores()),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()
 
 
 def versions(engine: str) -> dict[str, str]:

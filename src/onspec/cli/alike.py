@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onspec.domain import Sample
+    from onspec.recipe.package import Package
     from onspec.runtime.inspector import Inspector
 
 AP_LOSS = 0.001
@@ -36,6 +37,32 @@ def engines_to_compare(asked: list[str] | None) -> list[str]:
         if fault is not None:
             raise fault
     return list(dict.fromkeys(asked)) if asked else candidates()
+
+
+def able(names: "Sequence[str]", asked: list[str] | None, package: "Package") -> list[str]:
+    """Those of `engines_to_compare` that can run this recipe: a GPU's library may not have its precision.
+
+    Others are told and left out.
+
+    Raises:
+        OnspecError: one that was asked for, or the reference, cannot.
+    """
+    from onspec.cli.progress import talk
+    from onspec.domain import OnspecError
+    from onspec.runtime.engines import REFERENCE
+    from onspec.runtime.inspector import Inspector
+
+    found = []
+    for name in names:
+        try:
+            Inspector(package, name).close()
+        except OnspecError as error:
+            if asked or name == REFERENCE:
+                raise
+            talk(f"{name} is left out: {error}")
+        else:
+            found.append(name)
+    return found
 
 
 def spread(samples: "Sequence[Sample]", count: int) -> "list[Sample]":

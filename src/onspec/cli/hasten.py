@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onspec.cli.alike import changes, engines_to_compare, golden_scores, judge_all_of, precision_fault, spread
+from onspec.cli.alike import able, changes, engines_to_compare, golden_scores, judge_all_of, precision_fault, spread
 from onspec.cli.data_options import marked_in
 from onspec.cli.split_options import LotFrom, PartPattern, SplitFile
 
@@ -116,7 +116,7 @@ def command(
     learned = spread(select(dataset, parent, "train", split_file).samples, images)
     talk(f"coarse network: learns from {len(learned)} train images, compared on {len(held_out)} val images")
     made = make_coarse(parent, learned, steps=steps, seconds=seconds, seed=seed)
-    outcomes, work = _compared(parent, made.package, held_out, names)
+    outcomes, work = _compared(parent, made.package, held_out, able(names, engine, made.package))
     faults = [f"{outcome.engine}: {fault}" for outcome in outcomes for fault in outcome.faults]
     typer.echo(_as_json(outcomes, work, made, faults, out)) if as_json else _print(outcomes)
     talk(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onspec.cli.alike import changes, engines_to_compare, golden_scores, judge_all_of, precision_fault, spread
+from onspec.cli.alike import able, changes, engines_to_compare, golden_scores, judge_all_of, precision_fault, spread
 from onspec.cli.data_options import marked_in
 from onspec.cli.split_options import LotFrom, PartPattern, SplitFile
 
@@ -106,7 +106,7 @@ def command(
     talk(f"{to}: ranges from {len(learned)} train images, compared on {len(held_out.samples)} val images")
     lowered = LOWERINGS[to](parent.model, _inputs(parent, learned))
     child = with_digest(replace(parent, model=lowered, approval=None))  # what was tested and released is the parent
-    outcomes = _compared(parent, child, held_out.samples, engines_to_compare(engine))
+    outcomes = _compared(parent, child, held_out.samples, able(engines_to_compare(engine), engine, child))
     faults = [f"{outcome.engine}: {fault}" for outcome in outcomes for fault in outcome.faults]
     typer.echo(_as_json(outcomes, faults, out)) if as_json else _print(outcomes)
     for fault in faults[:_SHOWN]:

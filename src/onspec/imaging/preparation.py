@@ -199,13 +199,18 @@ class Prepared:
     """An image at working resolution with what it takes to make network input of it and to bring the output back.
 
     It stays in its own dtype, a fourth of the float32 input's memory or less, and becomes input piece by piece. Sizes
-    are (height, width).
+    are (height, width); `image` is the image as it came.
     """
 
+    image: Image
     pixels: Image
     stats: tuple[float, float]
-    original: tuple[int, int]
     spec: InputSpec
+
+    @property
+    def original(self) -> tuple[int, int]:
+        """The size of the image as it came."""
+        return self.image.shape[0], self.image.shape[1]
 
     @property
     def working(self) -> tuple[int, int]:
@@ -247,7 +252,7 @@ def prepare(image: Image, spec: InputSpec, name: str = "image") -> Prepared:
         UnexpectedImageError: see `conform`.
     """
     working = resized(conform(image, spec, name), spec)
-    return Prepared(working, statistics(working, spec), (image.shape[0], image.shape[1]), spec)
+    return Prepared(image, working, statistics(working, spec), spec)
 
 
 def pad_to_stride(tensor: Tensor, stride: int) -> Tensor:

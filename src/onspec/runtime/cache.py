@@ -46,6 +46,8 @@ def keep(folder: str, name: str, data: bytes) -> None:
     try:
         with tempfile.NamedTemporaryFile(dir=target, delete=False) as file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut may leave it empty under its name
         Path(file.name).replace(target / name)
     except OSError:
         return

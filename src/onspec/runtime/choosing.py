@@ -7,26 +7,25 @@ it is measured for a second or two and kept in the cache under everything that c
 
 import hashlib
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import numpy as np
 
 from onspec import __version__
 from onspec.decision.judge import judge
-from onspec.domain import ImageError, OnspecError, RulesError, Verdict
+from onspec.domain import ImageError, OnspecError, PartNotFoundError, RulesError, Verdict
 from onspec.imaging.preparation import Infer, InputSpec, Prepared, Tensor, interpret, prepare, run
 from onspec.imaging.reading import Image, decode_image
 from onspec.recipe.package import Package
+from onspec.recipe.taught import locator_of
 from onspec.runtime import cuda
 from onspec.runtime.cache import keep, read_cached
 from onspec.runtime.engines import AUTO, ENGINES, REFERENCE, Engine, obstacle, open_engine
+from onspec.runtime.machine import processor, usable_cores
 
 MANY = 64
 """From so many images on, a quicker engine earns back the half second that it takes longer to start."""
@@ -91,13 +90,16 @@ def candidates() -> list[str]:
 
 def _key(package: Package, names: Sequence[str], threads: int | None) -> str:
     """A name for everything that could change which engine is best."""
+    recipe = package.recipe
     facts = {
         "model": hashlib.sha256(package.model).hexdigest(),
-        "input": package.recipe.input.model_dump_json(),
+        "input": recipe.input.model_dump_json(),
+        "judged by": [recipe.thresholds.model_dump_json(), recipe.rules.model_dump_json(), str(recipe.pixel_size_mm)],
+        "judged": [hashlib.sha256(golden.data).hexdigest() for golden in package.golden[:_SAMPLES]],
         "engines": {name: [_version(p) for p in ENGINES[name].packages] for name in names},
         "onspec": __version__,
-        "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpu": processor(),
+        "cores": usable_cores(),
         "gpu": cuda.description(),
         "threads": threads,
     }
@@ -109,14 +111,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _cpu() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _remembered(key: str, names: Sequence[str]) -> Choice | None:
@@ -211,9 +205,13 @@ def verdict_of(package: Package, planes: Tensor, prepared: Prepared) -> Verdict:
     """What a recipe decides on the planes that an engine gave for an image."""
     recipe = package.recipe
     prediction = interpret(planes.copy(), prepared, recipe.classes, recipe.task, recipe.separate)
+    locator, image = locator_of(package), prepared.image
     try:
-        decision = judge(prediction, recipe.thresholds, recipe.rules, recipe.pixel_size_mm, recipe.task)
-    except RulesError:  # as of a zone that an image that was made up does not have
+        decision = judge(
+            prediction, recipe.thresholds, recipe.rules, recipe.pixel_size_mm, recipe.task, image=image,
+            placement=None if locator is None else locator.find(image, "a known image").placement,
+        )  # fmt: skip
+    except (RulesError, PartNotFoundError):  # as of a zone that an image that was made up does not have
         decision = judge(prediction, recipe.thresholds, task=recipe.task)
     return decision.verdict
 

@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from onspec.domain import OnspecError
+from onspec.domain import EngineError, OnspecError
 from onspec.imaging.preparation import Infer, Prepared, Tensor, run
 from onspec.recipe.package import Package
 from onspec.runtime.arithmetic import count_operations, square_product
@@ -205,6 +205,8 @@ def _batch(images: Sequence[Prepared], size: int) -> Tensor:
 
 def _judged(package: Package, infer: Infer, image: Prepared) -> tuple[Tensor, str]:
     planes = run(image, infer)
+    if not np.isfinite(planes).all():
+        raise EngineError("it gives scores that are no numbers")
     return planes, verdict_of(package, planes, image)
 
 

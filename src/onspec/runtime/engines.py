@@ -59,19 +59,22 @@ class EngineModule(Protocol):
 
 
 _HERE = "onspec.runtime."
+_ONNX_RUNTIME = ("onnxruntime", "onnxruntime-gpu")
+"""One of them is installed: the other has GPU providers, too."""
+
 ENGINES: Mapping[str, EngineEntry] = {
     "onnxruntime": EngineEntry(
-        _HERE + "onnxruntime_engine", None, "ONNX Runtime on the CPU; always installed", ("onnxruntime",)
+        _HERE + "onnxruntime_engine", None, "ONNX Runtime on the CPU; always installed", _ONNX_RUNTIME
     ),
     "openvino": EngineEntry(
         _HERE + "openvino_engine", "openvino", "OpenVINO on the CPU, with the network rewritten", ("openvino",)
     ),
     "onnxruntime-cuda": EngineEntry(
-        _HERE + "onnxruntime_cuda_engine", None, "ONNX Runtime on an NVIDIA GPU", ("onnxruntime-gpu",), "with a GPU"
+        _HERE + "onnxruntime_cuda_engine", None, "ONNX Runtime on an NVIDIA GPU", _ONNX_RUNTIME, "with a GPU"
     ),
     "onnxruntime-tensorrt": EngineEntry(
         _HERE + "onnxruntime_tensorrt_engine", None, "TensorRT through ONNX Runtime, on an NVIDIA GPU",
-        ("onnxruntime-gpu",), "with a GPU",
+        (*_ONNX_RUNTIME, "tensorrt", "tensorrt-cu12", "tensorrt-cu13"), "with a GPU",
     ),
     "tensorrt": EngineEntry(
         _HERE + "tensorrt_engine", "tensorrt", "TensorRT-RTX on an NVIDIA GPU", ("tensorrt-rtx",), "with a GPU"
@@ -129,7 +132,8 @@ def entry_of(name: str) -> EngineEntry:
     """
     entry = ENGINES.get(name)
     if entry is None:
-        raise EngineError(f"Unknown engine {name!r}; choose {', '.join([AUTO, *ENGINES])}")
+        what = "'auto' is none of the engines" if name == AUTO else f"Unknown engine {name!r}"
+        raise EngineError(f"{what}; choose {', '.join(ENGINES if name == AUTO else [AUTO, *ENGINES])}")
     return entry
 
 

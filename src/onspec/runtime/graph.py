@@ -50,6 +50,13 @@ class Graph:
         """The names of the network's results."""
         return [value.name for value in self.model.graph.output]
 
+    @property
+    def has_half(self) -> bool:
+        """Whether weights are stored in half precision."""
+        from onnx import TensorProto
+
+        return any(tensor.data_type == TensorProto.FLOAT16 for tensor in self.model.graph.initializer)
+
     def producer(self, name: str) -> "NodeProto | None":
         """The operator that makes a value; `None` for inputs and stored tensors."""
         return next((node for node in self.model.graph.node if name in node.output), None)

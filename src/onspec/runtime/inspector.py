@@ -41,7 +41,8 @@ from onspec.runtime.choosing import choose
 from onspec.runtime.coarse import Coarse
 from onspec.runtime.engines import AUTO, Engine, open_engine
 from onspec.runtime.hastened import run_where
-from onspec.runtime.lanes import Lanes, images_in, usable_cores
+from onspec.runtime.lanes import Lanes, images_in
+from onspec.runtime.machine import usable_cores
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,6 @@ wait for each other after each of its layers, those of two never do. What each o
 the other fills. A single image is judged soonest by one engine with all threads.
 """
 
-import os
 import queue
 import threading
 from collections.abc import Generator, Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from onspec.imaging.preparation import InputSpec
 from onspec.recipe.schema import Recipe
 from onspec.runtime.engines import Engine
+from onspec.runtime.machine import usable_cores
 
 SIDE_BY_SIDE = frozenset({"onnxruntime", "openvino"})
 """Engines of the CPU of which several run at a time. A GPU's hold the whole device, torch's threads are everyone's."""
@@ -46,11 +46,6 @@ def plan_lanes(engine: str, images: int | None, spec: InputSpec, cores: int | No
     most = max(1, _LANE_BYTES // (_BYTES_A_PIXEL * _pixels_at_a_time(spec)))
     lanes = min(cores, most, _MOST)
     return Plan(lanes, cores // lanes) if lanes > 1 else Plan()
-
-
-def usable_cores() -> int:
-    """The CPU cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def images_in(room: int, recipe: Recipe) -> int:

@@ -1,7 +1,12 @@
 """ONNX Runtime's TensorRT provider: engines are built for the GPU when a size is first seen, and kept in the cache."""
 
-from onspec.domain import OnspecError
+import hashlib
+import os
+from importlib.util import find_spec
+
+from onspec.domain import MissingExtraError, OnspecError
 from onspec.runtime.cache import cache_folder
+from onspec.runtime.graph import Graph
 from onspec.runtime.onnxruntime_cuda_engine import CUDA
 from onspec.runtime.onnxruntime_engine import CPU, OnnxRuntimeEngine, Provider, open_session, provider_obstacle
 
@@ -10,7 +15,8 @@ NAME, PROVIDER = "onnxruntime-tensorrt", "TensorrtExecutionProvider"
 
 def obstacle() -> OnspecError | None:
     """What keeps it from running here."""
-    return provider_obstacle(NAME, PROVIDER)
+    missing = MissingExtraError(f"Engine {NAME}", "tensorrt") if find_spec("onnx") is None else None
+    return provider_obstacle(NAME, PROVIDER) or missing
 
 
 def open_model(model: bytes, threads: int | None) -> OnnxRuntimeEngine:
@@ -19,12 +25,26 @@ def open_model(model: bytes, threads: int | None) -> OnnxRuntimeEngine:
     Raises:
         EngineError: see `open_session`.
     """
-    return open_session(NAME, model, threads, [_provider(), CUDA, CPU])
+    # TF32 rounds to 10 bits: precision is the recipe's affair, not the engine's. The provider has no option for it.
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
+    return open_session(NAME, model, threads, [provider(model), CUDA, CPU])
 
 
-def _provider() -> Provider:
-    """Without a folder to write to, engines are built anew at every start. The names of what is kept hold TensorRT's
-    version and the GPU's compute capability."""
-    folder = cache_folder("tensorrt")
+def provider(model: bytes) -> Provider:
+    """The provider, allowed the precision that the network has and no less.
+
+    Each network keeps its engines in a folder of its own: the names that the provider gives them hold the version of
+    TensorRT and the GPU's compute capability, but nothing of the weights. Without a folder to write to, engines are
+    built anew at every start.
+
+    Raises:
+        EngineError: not an ONNX network.
+    """
+    folder = cache_folder(f"tensorrt/{hashlib.sha256(model).hexdigest()}")
     kept = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)} if folder is not None else {}
-    return PROVIDER, {"trt_fp16_enable": "0", **kept}
+    graph = Graph(model)
+    return PROVIDER, {
+        "trt_fp16_enable": str(int(graph.has_half)),
+        "trt_int8_enable": str(int(any(node.op_type == "QuantizeLinear" for node in graph.nodes))),
+        **kept,
+    }

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 NAME = "tensorrt"
 _FOLDER = "tensorrt-rtx"
-_LEAST, _LARGEST, _BATCH = 32, 2048, 8
-"""Sides in px and images at once for which an engine is built, unless an input is larger."""
+_LEAST, _LARGEST = 32, 2048
+"""Sides in px for which an engine is built, unless an input is larger."""
 
 Shapes = tuple[Shape, Shape, Shape]
 
@@ -51,8 +51,8 @@ def open_model(model: bytes, threads: int | None) -> "TensorRtEngine":  # the GP
     return TensorRtEngine(model, cuda.Device())
 
 
-def ahead_of_time(model: bytes, shapes: Shapes, capability: int) -> bytes:
-    """The engine for a GPU of this compute capability (89 is 8.9), built, or taken from the cache.
+def ahead_of_time(model: bytes, shapes: Shapes, capability: int, *, anew: bool = False) -> bytes:
+    """The engine for a GPU of this compute capability (89 is 8.9), built, or taken from the cache unless `anew`.
 
     Raises:
         MissingExtraError: without the extra `tensorrt`.
@@ -63,7 +63,7 @@ def ahead_of_time(model: bytes, shapes: Shapes, capability: int) -> bytes:
     target = f"sm{capability}"
     targets = [target] if target in known_targets(trt) else []
     name = cache_name(model, shapes, trt.__version__, *targets)
-    kept = read_cached(_FOLDER, name)
+    kept = None if anew else read_cached(_FOLDER, name)
     if kept is not None:
         return kept
     engine = build(model, shapes, targets, "this recipe")
@@ -78,10 +78,11 @@ def cache_name(model: bytes, shapes: Shapes, *facts: str) -> str:
 
 
 def shapes_around(batch: tuple[int, ...]) -> Shapes:
-    """Least, usual and largest input of an engine that is best at this one."""
+    """Least, usual and largest input of an engine that is best at this one. It holds memory for the largest, so that it
+    takes no more images at once than this input; one that brings more has an engine built for it."""
     n, c, h, w = batch
     least = (1, c, min(_LEAST, h), min(_LEAST, w))
-    return least, (n, c, h, w), (max(_BATCH, n), c, max(_LARGEST, h), max(_LARGEST, w))
+    return least, (n, c, h, w), (n, c, max(_LARGEST, h), max(_LARGEST, w))
 
 
 class TensorRtEngine:
@@ -102,13 +103,20 @@ class TensorRtEngine:
         """
         if self._device is None:
             raise EngineError("the engine is closed; make a new Inspector")
-        with self._device.current():
-            if self._program is None or not self._program.takes(batch.shape):
-                if self._program is not None:
-                    self._program.close()
-                self._program = None
-                self._program = _Program(self._model, shapes_around(batch.shape), self._device)
-            return self._program.run(np.ascontiguousarray(batch, np.float32))
+        try:
+            with self._device.current():
+                return self._program_for(batch.shape, self._device).run(np.ascontiguousarray(batch, np.float32))
+        except (RuntimeError, TypeError, ValueError, AttributeError) as error:  # a driver too old for it is a TypeError
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise EngineError(f"TensorRT-RTX failed on an input of shape {batch.shape}: {line}") from error
+
+    def _program_for(self, shape: tuple[int, ...], device: cuda.Device) -> "_Program":
+        if self._program is None or not self._program.takes(shape):
+            if self._program is not None:
+                self._program.close()
+            self._program = None
+            self._program = _Program(self._model, shapes_around(shape), device)
+        return self._program
 
     def close(self) -> None:
         """Give back the GPU and keep what its driver compiled; closing twice is allowed."""
@@ -132,6 +140,9 @@ class _Program:
         self._logger = make_logger(trt)
         self._runtime = trt.Runtime(self._logger)
         self._engine = self._runtime.deserialize_cuda_engine(ahead_of_time(model, shapes, cuda.capability()))
+        if self._engine is None:  # what is kept may be damaged
+            again = ahead_of_time(model, shapes, cuda.capability(), anew=True)
+            self._engine = self._runtime.deserialize_cuda_engine(again)
         if self._engine is None:
             raise EngineError(
                 f"TensorRT-RTX {trt.__version__} cannot load its engine on this GPU: {cuda.description()}"

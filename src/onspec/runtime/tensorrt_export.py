@@ -52,6 +52,7 @@ def build(model: bytes, shapes: tuple[Shape, Shape, Shape], targets: Sequence[st
         faults = "; ".join(str(parser.get_error(i).desc()) for i in range(parser.num_errors))
         raise EngineError(f"TensorRT-RTX {trt.__version__} cannot read the network of {name}: {faults}")
     config = builder.create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)  # it rounds to 10 bits, and is on by default
     profile = builder.create_optimization_profile()
     profile.set_shape(INPUT, *shapes)
     config.add_optimization_profile(profile)

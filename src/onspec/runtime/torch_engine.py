@@ -1,5 +1,6 @@
 """PyTorch: CUDA graphs and channels-last on an NVIDIA GPU, in half precision where the recipe is; float32 on a CPU."""
 
+import threading
 from collections import OrderedDict
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 NAME = "torch"
 _GRAPHS = 8
 """So many sizes keep a CUDA graph; each holds the memory of one inference."""
+
+_ONE_AT_A_TIME = threading.Lock()
+"""While one graph is recorded, no other engine of this process may work on the GPU: that would spoil the recording."""
 
 
 def obstacle() -> OnspecError | None:
@@ -40,7 +44,10 @@ def open_model(model: bytes, threads: int | None) -> "TorchEngine":
     if threads is not None and not gpu:
         torch.set_num_threads(threads)
     network = TorchGraph(model, half=gpu).eval()
-    return TorchEngine(network, torch.device("cuda" if gpu else "cpu"))
+    try:
+        return TorchEngine(network, torch.device("cuda" if gpu else "cpu"))
+    except RuntimeError as error:  # as of a GPU whose memory is full
+        raise EngineError(f"the model cannot be loaded by PyTorch: {_line(error)}") from error
 
 
 class TorchEngine:
@@ -79,8 +86,7 @@ class TorchEngine:
                 )
                 return np.array(scores.contiguous().numpy(), np.float32)
         except (RuntimeError, TypeError) as error:
-            line = str(error).strip().splitlines()[0]
-            raise EngineError(f"PyTorch failed on an input of shape {batch.shape}: {line}") from error
+            raise EngineError(f"PyTorch failed on an input of shape {batch.shape}: {_line(error)}") from error
 
     def close(self) -> None:
         """Give back memory; closing twice is allowed."""
@@ -95,12 +101,13 @@ class TorchEngine:
 
     def _on_gpu(self, network: "TorchGraph", batch: "torch.Tensor") -> "torch.Tensor":
         shape = tuple(batch.shape)
-        if shape not in self._graphs:
-            self._graphs[shape] = _CudaGraph(network, batch, self._device)
-            if len(self._graphs) > _GRAPHS:
-                self._graphs.popitem(last=False)
-        self._graphs.move_to_end(shape)
-        return self._graphs[shape].run(batch)
+        with _ONE_AT_A_TIME:
+            if shape not in self._graphs:
+                self._graphs[shape] = _CudaGraph(network, batch, self._device)
+                if len(self._graphs) > _GRAPHS:
+                    self._graphs.popitem(last=False)
+            self._graphs.move_to_end(shape)
+            return self._graphs[shape].run(batch)
 
 
 class _CudaGraph:
@@ -117,7 +124,7 @@ class _CudaGraph:
                 network(self._input)
         torch.cuda.current_stream().wait_stream(apart)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._output: torch.Tensor = network(self._input)
 
     def run(self, batch: "torch.Tensor") -> "torch.Tensor":
@@ -125,3 +132,7 @@ class _CudaGraph:
         self._input.copy_(batch)
         self._graph.replay()
         return self._output.cpu()
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -184,11 +184,15 @@ def _softmax(_: Graph, node: "NodeProto") -> Built:
     return lambda x: x.softmax(dim=axis), tuple(node.input)
 
 
-def _constant_of_shape(_: Graph, node: "NodeProto") -> Built:
+def _constant_of_shape(graph: Graph, node: "NodeProto") -> Built:
+    """Of the shape of a value, and on its device: nothing can be moved there while a CUDA graph is recorded."""
     from onnx import numpy_helper
 
+    measured = graph.producer(node.input[0])
+    if measured is None or measured.op_type != "Shape":
+        raise _unknown(node, "of another shape than that of a value")
     value = float(numpy_helper.to_array(node.attribute[0].t).item()) if node.attribute else 0.0
-    return lambda shape: torch.full(shape.tolist(), value), tuple(node.input)
+    return lambda x: torch.full_like(x, value), (measured.input[0],)
 
 
 def _quantize(graph: Graph, node: "NodeProto") -> Built:

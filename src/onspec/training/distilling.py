@@ -93,7 +93,8 @@ def pieces_of(image: Prepared, peaks: NDArray[np.float32], rng: Generator) -> It
             _span(length, int((at + rng.uniform(0.2, 0.8)) * BLOCK), rng)
             for length, at in ((height, row), (width, column))
         )
-        window = replace(image, pixels=image.pixels[rows, columns].copy(), original=_size(rows, columns))
+        pixels = image.pixels[rows, columns].copy()
+        window = replace(image, image=pixels, pixels=pixels)
         inner = peaks[rows.start // BLOCK : -(-rows.stop // BLOCK), columns.start // BLOCK : -(-columns.stop // BLOCK)]
         yield Piece(window, (top, bottom, left, right), inner)
 
@@ -108,10 +109,6 @@ def _span(length: int, at: int, rng: Generator) -> tuple[slice, bool, bool]:
     start = min(max(0, at - int(rng.uniform(0.3, 0.7) * side)), length - side) // BLOCK * BLOCK
     stop = min(length, start + side)
     return slice(start, stop), start > 0, stop < length
-
-
-def _size(rows: slice, columns: slice) -> tuple[int, int]:
-    return rows.stop - rows.start, columns.stop - columns.start
 
 
 def scale_of(pieces: Sequence[Piece]) -> Scale:
@@ -148,9 +145,8 @@ def _changed(piece: Piece, pieces: Sequence[Piece], shown: Sequence[int], rng: G
         pixels = _pasted(pixels, source, rng)
     pixels, cut = _turned(pixels, piece.cut, rng)
     pixels = _lit(pixels, rng)
-    height, width = pixels.shape[:2]
-    image = replace(piece.image, pixels=np.ascontiguousarray(pixels), original=(height, width))
-    return Piece(image, cut, piece.peaks)
+    pixels = np.ascontiguousarray(pixels)
+    return Piece(replace(piece.image, image=pixels, pixels=pixels), cut, piece.peaks)
 
 
 def _pasted(pixels: Image, source: Piece, rng: Generator) -> Image:

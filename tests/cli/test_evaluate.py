@@ -115,19 +115,22 @@ def test_images_that_training_saw_are_noted(
 
 
 def test_one_bad_image_is_an_error_and_never_ok(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
+    """One whose label is bad is judged, and its verdict counts."""
     broken = data / "images" / "bad4.png"
     broken.write_bytes(broken.read_bytes()[:-30])
     write_image(data / "masks" / "bad5.png", np.full((9, 9), 255, np.uint8))
     code, said, _ = onspec("evaluate", run, data, "--out", tmp_path / "e")
     assert code == 1
-    assert "not judged         2" in said
+    assert "not judged         1" in said
     rows = rows_of(tmp_path / "e")
-    assert [rows[f"images/bad{i}.png"]["verdict"] for i in (3, 4, 5)] == ["NG", "ERROR", "ERROR"]
+    assert [rows[f"images/bad{i}.png"]["verdict"] for i in (3, 4, 5)] == ["NG", "ERROR", "NG"]
     assert "truncated" in rows["images/bad4.png"]["error"]
     assert "9×9" in rows["images/bad5.png"]["error"]
     assert rows["images/bad4.png"]["score"] == rows["images/bad4.png"]["defects"] == ""
+    assert rows["images/bad5.png"]["dice"] == ""
     metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
-    assert (metrics["errors"], metrics["images"]["defective"], metrics["image"]["escapes"]) == (2, 2, 0)
+    assert (metrics["errors"], metrics["images"]["defective"], metrics["image"]["escapes"]) == (1, 3, 0)
+    assert any("Labels that cannot be used: 1;" in note for note in metrics["notes"])
     assert "truncated" in (tmp_path / "e" / "report.html").read_text()
 
 
@@ -221,6 +224,19 @@ def test_data_that_the_recipe_does_not_know_is_split_anew(onspec: Run, run: Path
     assert 2 <= len(rows_of(tmp_path / "e")) <= 6
     code, _, err = onspec("evaluate", run, data, "--out", tmp_path / "e", "--split", "all")
     assert (code, len(rows_of(tmp_path / "e"))) == (0, 12)
+
+
+def test_good_parts_that_the_recipe_does_not_know_are_all_judged(
+    onspec: Run, run: Path, tmp_path: Path, make_part: Part
+) -> None:
+    for i in range(4):
+        image = make_part()
+        image[0, i] = 0
+        write_image(tmp_path / "new" / "good" / f"{i}.png", image)
+    code, _, err = onspec("evaluate", run, tmp_path / "new", "--out", tmp_path / "e")
+    assert code == 0, err
+    assert "4 images (all images of the set, as the recipe knows none of them" in err
+    assert len(rows_of(tmp_path / "e")) == 4
 
 
 def test_the_sets_own_split_is_taken_where_the_recipe_has_none(

@@ -160,9 +160,23 @@ def test_a_label_of_a_class_that_the_recipe_does_not_have(
     code, *_ = onspec("evaluate", run, data, "--out", tmp_path / "e", "--split", "all")
     assert code == 1
     with (tmp_path / "e" / "predictions.csv").open(newline="") as file:
-        errors = {row["image"]: row["error"] for row in csv.DictReader(file)}
-    assert "unknown class 'torn'" in errors["torn/torn-1.png"]
-    assert errors["bright/bright-1.png"] == ""
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    assert "unknown class 'torn'" in rows["torn/torn-1.png"]["error"]
+    assert (rows["torn/torn-1.png"]["verdict"], rows["torn/torn-1.png"]["true_class"]) == ("NG", "")
+    assert rows["bright/bright-1.png"]["error"] == ""
+    metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert (metrics["errors"], metrics["images"]["defective"], metrics["image"]["escapes"]) == (0, 2, 0)
+    assert any("Labels that cannot be used: 1;" in note for note in metrics["notes"])
+
+
+def test_a_part_of_an_unknown_kind_counts_for_a_threshold(
+    onspec: Run, make_toned: Toned, make_toned_part: Part, tmp_path: Path
+) -> None:
+    images = {f"torn-{i}": ["bright"] for i in range(6)} | {f"good-{i}": [] for i in range(3)}
+    data = folders(tmp_path / "parts", make_toned_part, images)
+    run = run_of(make_toned(Task.CLASSIFY), tmp_path / "run")
+    code, out, err = onspec("threshold", run, data, "--max-escape-rate", 0.4, "--split", "all", "--json")
+    assert (code, json.loads(out)["bound"]["parts"]) == (0, 6), err
 
 
 @pytest.mark.parametrize("task", [Task.CLASSIFY, Task.DETECT])

@@ -10,7 +10,7 @@ from onspec.cli.evaluate import COLUMNS
 from onspec.evaluation import calibration, detectability
 from onspec.evaluation.boundary import TOLERANCE_PX
 from onspec.evaluation.box_ranking import MOST_BOXES
-from onspec.evaluation.evidence import best_rate, parts_needed, rank_allowed
+from onspec.evaluation.evidence import best_rate, parts_needed, rank_allowed, worst_rate
 from onspec.evaluation.intervals import clopper_pearson
 from onspec.evaluation.metrics import (
     CalibrationBin,
@@ -27,6 +27,7 @@ from onspec.evaluation.metrics import (
     PixelFigures,
     ZoneFigures,
 )
+from onspec.evaluation.operating_point import ODD_SHARE
 from onspec.evaluation.what_if import MOST_STEPS
 from onspec.imaging.boxes import FLOOR
 
@@ -57,9 +58,8 @@ def test_examples_in_the_text() -> None:
     assert f"{clopper_pearson(0, 26)[1]:.1%}" == "13.2%"
     assert "71 defective parts support at best 4.1 %" in TEXT
     assert f"{best_rate(71, 0.95):.1%}" == "4.1%"
-    assert "40 images support 7.2 % at\n95 %, and it takes 299 for 1 %" in TEXT
-    assert f"{best_rate(40, 0.95):.1%}" == "7.2%"
-    assert parts_needed(0.01, 0.95) == 299
+    assert "40 images with\nnone over the threshold support 7.2 % at 95 %, 299 with 5 over it 3.5 %" in TEXT
+    assert [f"{worst_rate(int(ODD_SHARE * n), n, 0.95):.1%}" for n in (40, 299)] == ["7.2%", "3.5%"]
     assert "93 parts support 5 % at 95 % with one of them" in TEXT
     assert (rank_allowed(93, 0.05, 0.95), rank_allowed(92, 0.05, 0.95)) == (2, 1)
 

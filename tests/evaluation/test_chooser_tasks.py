@@ -216,12 +216,9 @@ def test_from_good_images_alone() -> None:
     assert 0.05 < chosen.image < 0.15
     assert chosen.pixel == chosen.image
     assert "no defective part was there to choose on, so nothing is known about escapes" in chosen.basis
-    assert "at most 7.2 % of good images are rejected falsely (to bound 1 % takes 299 of them)" in chosen.basis
+    assert "at most 7.2 % of good images are rejected falsely" in chosen.basis
     bound = 1 - 0.05 ** (1 / 40)
     assert bound == pytest.approx(0.072, abs=5e-4)
-    enough = chooser.choose_from_good(max_false_reject_rate=0.1)
-    assert "of them)" not in enough.basis
-    assert enough.image == chosen.image
 
 
 def test_one_odd_good_image_in_fifty_does_not_decide() -> None:

@@ -52,7 +52,7 @@ def command(
 ) -> int:
     """Measure a run or recipe on labelled images; write metrics.json, predictions.csv and report.html.
 
-    Exits 1 when an image could not be judged; it is counted apart, never as OK.
+    Exits 1 when an image could not be judged (it is counted apart, never as OK) or a label could not be used.
 
     Example: onspec evaluate run/ parts/ --out evaluation/
     """
@@ -84,7 +84,7 @@ def command(
         origin = _provenance(inspector, dataset, selection, seconds, _line(recipe, data, split, out, costs))
         notes = _notes(package, selection, split, origin.fingerprint)
         metrics = evaluator.metrics(split, costs=costs)
-        notes = (*notes, *_unlike(metrics))
+        notes = (*notes, *_unlike(metrics), *_label_faults(evaluator.results))
         metrics = metrics.model_copy(update={"notes": notes, "provenance": origin})
         write_bytes(out / "metrics.json", metrics.to_json().encode())
         write_bytes(out / "predictions.csv", _table(evaluator.results).encode("utf-8", "backslashreplace"))
@@ -95,7 +95,7 @@ def command(
         write_report(out / "report.html", given)
     typer.echo(metrics.to_json(), nl=False) if json_output else _print(metrics)
     talk(f"report: {out / 'report.html'}")
-    return 1 if metrics.errors else 0
+    return 1 if any(result.error for result in evaluator.results) else 0
 
 
 def _make_folder(out: Path) -> None:
@@ -152,6 +152,16 @@ def _unlike(metrics: "Metrics") -> tuple[str, ...]:
     return (
         f"Images that do not look like those of the training: {good} good, {defective} defective. None of them is OK, "
         "whatever its score: see light, focus and place, or train with such images, too.",
+    )
+
+
+def _label_faults(results: "Sequence[ImageResult]") -> tuple[str, ...]:
+    """What a reader must know of labels that cannot be used."""
+    faults = [result.error for result in results if result.error and result.score is not None]
+    if not faults:
+        return ()
+    return (
+        f"Labels that cannot be used: {len(faults)}; of these images only the verdicts count. The first: {faults[0]}.",
     )
 
 

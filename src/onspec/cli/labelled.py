@@ -89,27 +89,28 @@ def select(dataset: "Dataset", package: "Package", split: str, split_file: Path 
 def judge_all(
     inspector: "Inspector", selection: Selection, evaluator: "Evaluator"
 ) -> Iterator[tuple["Sample", "Inspection"]]:
-    """Judge every sample and add it to the evaluator; one that cannot be judged or compared is added as an error."""
-    from onspec.domain import LabelError
+    """Judge every sample and add it to the evaluator, as an error where it cannot be judged.
 
+    A label that cannot be used still says whether the part is defective: the verdict counts, and nothing else.
+    """
     paths = (sample.image for sample in selection.samples)
     with closing(inspector.inspect_files(paths)) as results:
         for sample, result in zip(selection.samples, _with_bar(results, len(selection.samples)), strict=True):
-            try:
-                _add(evaluator, sample, result)
-            except LabelError as error:
-                evaluator.add_error(sample.name, sample.part, sample.defective, str(error), ms=_ms(result))
+            _add(evaluator, sample, result)
             yield sample, result.inspection
 
 
 def _add(evaluator: "Evaluator", sample: "Sample", result: "Result") -> None:
-    from onspec.domain import Decision
+    from onspec.domain import Decision, LabelError
 
     told = result.inspection
     if told.score is None or result.prediction is None:
         evaluator.add_error(sample.name, sample.part, sample.defective, told.error or "", ms=_ms(result))
         return
-    label = label_of(sample, result, evaluator.classes)
+    try:
+        label, fault = label_of(sample, result, evaluator.classes), None
+    except LabelError as error:
+        label, fault = Label(), str(error)
     decision = Decision(
         verdict=told.verdict, score=told.score, class_scores=told.class_scores, cls=told.cls, reasons=told.reasons,
         fired=told.fired, defects=told.defects,
@@ -117,6 +118,7 @@ def _add(evaluator: "Evaluator", sample: "Sample", result: "Result") -> None:
     evaluator.add(
         sample.name, sample.part, sample.defective, result.prediction, label.truth, decision=decision, ms=_ms(result),
         cls=label.cls, boxes=label.boxes, objects=label.objects, image=result.image, placement=result.placement,
+        label_fault=fault,
     )  # fmt: skip
 
 
@@ -203,8 +205,9 @@ def _chosen(dataset: "Dataset", package: "Package", split: str, split_file: Path
     own = {s.name: s.split for s in dataset.samples if s.split is not None}
     if len(own) == len(dataset.samples):
         return _Chosen(own, "the data set's own split, which is not the recipe's")
-    if split == "all":
-        return _Chosen(dict.fromkeys((s.name for s in dataset.samples), Split.TEST), "all images of the set")
+    if split == "all" or not dataset.defective:
+        rule = "all images of the set" if split == "all" else "all images of the set, as the recipe knows none of them"
+        return _Chosen(dict.fromkeys((s.name for s in dataset.samples), Split.TEST), rule)
     seed = package.recipe.provenance.training.get("seed", 0)
     rule = "split anew, as the recipe knows none of these images; --split all takes every one"
     return _Chosen(assign(dataset, seed=seed if isinstance(seed, int) else 0), rule)

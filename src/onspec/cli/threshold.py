@@ -94,7 +94,7 @@ def command(
     before, after = package.recipe.thresholds, _thresholds(package, choice, band, split, caution)
     _write(run, package, after, _record(before, after, choice, band, split))
     _print(before, after, choice, band, scores, as_json)
-    errors = [result.error for result in evaluator.results if result.error]
+    errors = [result.error for result in evaluator.results if result.score is None]
     for sentence in [*errors[:5], caution, _review_note(before, after), f"written to {run / 'recipe.json'}"]:
         if sentence:
             talk(sentence)

@@ -79,6 +79,7 @@ class Evaluator:
         objects: Labels | None = None,
         image: Image | None = None,
         placement: Placement | None = None,
+        label_fault: str | None = None,
     ) -> None:
         """Count one image.
 
@@ -92,6 +93,7 @@ class Evaluator:
             objects: int32 (H, W) of 0 and a number for each of its defects, touching ones too; `None` where the recipe
                 does not tell those apart. Single defects are then counted one to one.
             image, placement: what rules on contrast and zones on the part need, see `judge`.
+            label_fault: why nobody knows where defects are, or of what class.
 
         Raises:
             ValueError: maps or labels that do not fit the classes or each other, or a good image with a defect.
@@ -136,12 +138,13 @@ class Evaluator:
                 defects=len(decision.defects),
                 area_px=sum(defect.area_px for defect in decision.defects),
                 ms=ms,
+                error=label_fault,
                 inspectable=inspectable,
             )
         )
 
     def add_error(self, name: str, part: str, defective: bool, error: str, *, ms: float | None = None) -> None:
-        """Count an image that could not be judged, or whose label could not be read. It is never OK."""
+        """Count an image that could not be judged. It is never OK."""
         self.results.append(ImageResult(name, part, defective, Verdict.ERROR, None, ms=ms, error=error))
 
     def metrics(self, split: str = "test", confidence: float = 0.95, costs: Costs = DEFAULT) -> Metrics:

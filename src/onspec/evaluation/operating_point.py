@@ -11,7 +11,7 @@ from onspec.domain import Prediction, Task
 from onspec.evaluation.boxes import Labelled, found, labelled
 from onspec.evaluation.class_finds import ClassFinds
 from onspec.evaluation.classification import classification_figures, told, true_label
-from onspec.evaluation.evidence import parts_needed, percent, worst_rate
+from onspec.evaluation.evidence import percent, worst_rate
 from onspec.evaluation.gaps import Floats, bearable_threshold, logit, middle, sigmoid
 from onspec.evaluation.labelled_regions import Truth
 from onspec.evaluation.least_cost import ESCAPE_COST
@@ -157,7 +157,7 @@ class Chooser:
             "(onspec threshold --max-escape-rate)"
         )
 
-    def choose_from_good(self, max_false_reject_rate: float = 0.01, confidence: float = 0.95) -> Thresholds:
+    def choose_from_good(self, confidence: float = 0.95) -> Thresholds:
         """Thresholds where no defective image is known: over all but a few of the scores that good parts were seen to
         have, since a single odd part must not decide what else escapes.
 
@@ -175,12 +175,10 @@ class Chooser:
         index = self._without_ranking()
         image = _over_most(self._column(index))
         n, odd = len(self._defective), int((self._column(index) >= image.value).sum())
-        needed = parts_needed(max_false_reject_rate, confidence)
-        more = "" if n >= needed else f" (to bound {percent(max_false_reject_rate)} takes {needed} of them)"
         basis = (
             f"{self._images()}: no defective part was there to choose on, so nothing is known about escapes; image "
             f"{image.rule}, so that with {percent(confidence)} confidence at most "
-            f"{100 * worst_rate(odd, n, confidence):.2g} % of good images are rejected falsely{more}"
+            f"{100 * worst_rate(odd, n, confidence):.2g} % of good images are rejected falsely"
         )
         if (
             self._task == Task.SEGMENT and self._settings[index].pooling == "peak"

@@ -91,7 +91,7 @@ class ImageResult:
         rejects: up to which image thresholds the image is rejected; `None` on ERROR.
         defects, area_px: how many defects were reported, and their area.
         ms: wall time of reading, inference and decision.
-        error: the sentence of an ERROR.
+        error: the sentence of an ERROR; with a score, why the label cannot say where defects are, and of what class.
         inspectable: it looks like the images of the training; one that does not is never OK.
     """
 

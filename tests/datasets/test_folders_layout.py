@@ -46,6 +46,12 @@ def test_two_folders_of_good_and_defective(good: str, bad: str, build: Build, pi
     assert classes == {f"{good}/1.png": None, f"{bad}/2.png": "x_defective" if bad == "x_defective" else "defect"}
 
 
+@pytest.mark.parametrize("other", ["scratch-deep", "scratch 2", "scratch.old", "scratch+dent"])
+def test_a_name_may_go_on_after_that_of_another_folder(other: str, build: Build, picture: Make) -> None:
+    files: Files = {f"{cls}/{n}.png": picture(n) for n, cls in enumerate(["good", "scratch", other])}
+    assert told(build(files)) == {"good/0.png": None, "scratch/1.png": "scratch", f"{other}/2.png": other}
+
+
 def test_0_and_1_are_a_guess_that_is_said(build: Build, picture: Make) -> None:
     dataset = load(build({"0/1.png": picture(1), "1/2.png": picture(2)}))
     assert [(p.severity, p.code) for p in dataset.problems] == [("warning", "truth-guessed")]

@@ -1,6 +1,8 @@
 """What every layout keeps to, and how one is chosen."""
 
 import json
+import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -108,6 +110,17 @@ UNLOCATED = {"folders"}
 @pytest.fixture(params=sorted(LAYOUTS))
 def fake(request: pytest.FixtureRequest, build: Build, picture: Make, mask: Make) -> tuple[str, Path]:
     return request.param, build(FAKES[request.param](picture, mask))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep names as text")
+@pytest.mark.parametrize("name", [b"good/Pr\xfcfteil.png", b"g\xfct/1.png"])
+def test_a_name_that_is_not_utf_8_is_refused(name: bytes, build: Build, picture: Make) -> None:
+    root = build({"good/1.png": picture(1), "scratch/2.png": picture(2)})
+    odd = root / os.fsdecode(name)
+    odd.parent.mkdir(exist_ok=True)
+    odd.write_bytes((root / "good/1.png").read_bytes())
+    with pytest.raises(LayoutError, match=r"the image name .*\\udcfc.* is not UTF-8; rename the file or folder"):
+        load(root)
 
 
 def test_every_layout_has_a_fake() -> None:

@@ -113,6 +113,19 @@ def test_labelimg_side_by_side_without_names(build: Build, picture: Make) -> Non
     ]
 
 
+@pytest.mark.parametrize("other", ["images/a.bmp", "original/a.png", "images/A.png"])
+def test_a_file_that_may_be_of_two_images_is_refused_and_not_given_to_one(
+    other: str, build: Build, picture: Make
+) -> None:
+    files: Files = {"images/a.png": picture(1), other: picture(2), "images/b.png": picture(3), "labels/a.txt": LINE}
+    if other.startswith("original"):
+        del files["images/a.png"]
+        files["image/a.png"] = picture(1)
+    with pytest.raises(LabelError, match=r"labels/a\.txt: may be of .* or .*; give every image a name of its own"):
+        load(build(files), "yolo")
+    assert load(build(files | {"labels/a.txt": ""}), "yolo").good == 3
+
+
 def test_empty_files_alone_are_a_set_of_good_parts(build: Build, picture: Make) -> None:
     dataset = load(build({"images/a.png": picture(1), "labels/a.txt": ""}))
     assert (dataset.layout, dataset.good) == ("yolo", 1)

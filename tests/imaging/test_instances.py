@@ -1,5 +1,7 @@
 """Objects that touch come apart, and nothing of them is lost."""
 
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -210,6 +212,21 @@ def test_the_smaller_of_overlapping_masks_lies_on_top_in_any_order() -> None:
     assert (labels[0, 11], labels[2, 2], labels[4, 4], labels.max()) == (1, 2, 3, 3)
     for order in ([large, apart, small], [apart, small, large]):
         np.testing.assert_array_equal(instances_of(order), labels)
+
+
+def test_many_objects_of_a_large_image_take_no_more_memory_than_they_are_large() -> None:
+    def drawn() -> Iterator[Mask]:
+        for number in range(200):
+            mask = np.zeros((2000, 2000), np.uint8)
+            mask[9 * number : 9 * number + 8, 100:110] = 1
+            yield mask
+
+    tracemalloc.start()
+    labels = instances_of(drawn())
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert labels.max() == 200
+    assert most < 60 * labels.size  # all masks at once are 200 bytes a pixel
 
 
 def test_masks_of_objects_need_one_size() -> None:

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from typing import Any
 
 import cv2
 import numpy as np
@@ -111,6 +112,25 @@ def test_the_values_come_along() -> None:
     mask, raw = decode_label(png(TRUTH * np.uint8(7)), "m")
     assert (mask == TRUTH).all()
     assert np.unique(raw).tolist() == [0, 7]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_values_of_32_and_64_bit_are_taken_if_they_are_whole_numbers_of_16(dtype: type) -> None:
+    numbers: NDArray[Any] = TRUTH.astype(dtype) * 65535
+    numbers[20, 3] = 700
+    data = cv2.imencode(".tiff", numbers)[1].tobytes()
+    assert np.unique(decode_numbers(data, "m.tiff")).tolist() == [0, 700, 65535]
+    ones = cv2.imencode(".tiff", TRUTH.astype(dtype))[1].tobytes()
+    assert (decode_mask(ones, "m.tiff") == TRUTH).all()
+
+
+@pytest.mark.parametrize("value", [0.5, -1.0, 65536.0, np.nan, np.inf])
+def test_values_that_are_no_whole_numbers_of_16_bit_are_refused(value: float) -> None:
+    values = TRUTH.astype(np.float32)
+    values[20, 3] = value
+    data = cv2.imencode(".tiff", values)[1].tobytes()
+    with pytest.raises(LabelError, match=r"m\.tiff: label image of float32 whose values are no whole numbers 0"):
+        decode_mask(data, "m.tiff")
 
 
 @given(st.binary(max_size=100))

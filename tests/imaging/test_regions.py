@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,11 +14,16 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from onspec.domain import Defect, Prediction, ScoreMap
-from onspec.imaging.regions import find_defects, find_regions, image_score, smallest_rectangle, weigh_image
+from onspec.imaging.regions import find_regions, image_score, smallest_rectangle, weigh_image
 from onspec.imaging.weighing import Evidence, Peak, Weighing, peak_field
 
 maps = arrays.arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.floats(0, 1, width=32))
 windows = st.sampled_from([1, 3, 5, 9])
+
+
+def find_defects(prediction: Prediction | ScoreMap, **how: Any) -> list[Defect]:  # noqa: ANN401 - as of find_regions
+    """The defects without their pixels."""
+    return [region.defect for region in find_regions(prediction, **how)]
 
 
 def drawn(mask: NDArray[np.uint8], score: float = 0.9) -> ScoreMap:

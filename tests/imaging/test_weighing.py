@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from onspec.domain import ScoreMap
-from onspec.imaging.regions import find_defects, image_score
+from onspec.imaging.regions import find_regions, image_score
 from onspec.imaging.weighing import EVIDENCE_FLOOR, Evidence
 
 maps = arrays.arrays(
@@ -47,7 +47,10 @@ def test_sharpness_weighs_size_against_sureness(r: float, small_wins: bool) -> N
 @given(maps, sharpness)
 def test_the_images_score_is_that_of_its_strongest_region(values: NDArray[np.float32], r: float) -> None:
     m = ScoreMap(values)
-    found = find_defects(m, pixel_threshold=EVIDENCE_FLOOR, floor=0.9, least=0.0, weighing=Evidence(r))
+    found = [
+        region.defect
+        for region in find_regions(m, pixel_threshold=EVIDENCE_FLOOR, floor=0.9, least=0.0, weighing=Evidence(r))
+    ]
     if values.max() >= np.float32(EVIDENCE_FLOOR):
         assert found[0].score == image_score(m, Evidence(r))
     else:

@@ -171,6 +171,13 @@ def test_so_it_does_for_the_other_tasks_and_with_dropout(
     assert without_time(tmp_path / "run") == without_time(tmp_path / "whole")
 
 
+def test_another_number_of_steps_does_not_resume(
+    small_plan: Plan, pools: Pools, finished: tuple[Path, Outcome], run_fit: RunFit
+) -> None:
+    with pytest.raises(UsageError, match="was begun with 48 steps; go on without --steps, or start anew"):
+        run_fit(finished[0], small_plan, pools, resume=True, steps=60)
+
+
 def test_another_plan_or_seed_does_not_resume(
     small_plan: Plan, pools: Pools, finished: tuple[Path, Outcome], run_fit: RunFit
 ) -> None:

@@ -92,6 +92,10 @@ def plan_of(wishes: Wishes = Wishes(), **change: object) -> Plan:  # noqa: B008 
         (TWO, lambda p: p.classes == ("crack", "hole") and p.paste_share > 0 and p.synthetic_share == 0),
         ({"class_parts": {"crack": 120, "defect": 80, "hole": 70}}, lambda p: p.classes == ("crack", "defect", "hole")),
         ({"class_parts": {"crack": 120, "hole": 1}}, lambda p: p.classes == ("defect",)),
+        (
+            {"class_parts": {"crack": 120, "hole": 70, "stain": 70}, "unlocated_classes": frozenset({"stain"})},
+            lambda p: p.classes == ("crack", "hole"),
+        ),
         ({"class_parts": {"crack": 200}}, lambda p: p.classes == ("defect",)),
         ({"class_parts": {"crack": 120, "hole": 1}, "located": "boxes"}, lambda p: p.classes == ("crack", "hole")),
         ({"class_parts": {"crack": 120, "hole": 1}, "located": "nowhere"}, lambda p: p.classes == ("crack", "hole")),
@@ -110,6 +114,11 @@ def test_choices_follow_from_the_data(change: dict[str, object], chosen: Callabl
         (Wishes(classes="one"), TWO, lambda p: p.classes == ("defect",)),
         (Wishes(classes="each"), {"class_parts": {"crack": 190, "hole": 1}}, lambda p: p.classes == ("crack", "hole")),
         (Wishes(classes="each"), {"class_parts": {"crack": 200}}, lambda p: p.classes == ("defect",)),
+        (
+            Wishes(task=Task.CLASSIFY),
+            {"class_parts": {"crack": 120, "stain": 70}, "unlocated_classes": frozenset({"stain"})},
+            lambda p: p.classes == ("crack", "stain"),
+        ),
         (Wishes(network="unet-deck"), {}, lambda p: p.start == "chance" and p.synthetic_share > 0),
         (Wishes(task=Task.CLASSIFY), {}, lambda p: (p.task, p.paste_share, p.synthetic_share) == ("classify", 0, 0.5)),
         (Wishes(task=Task.CLASSIFY), {"good": 0}, lambda p: p.synthetic_share == 0),

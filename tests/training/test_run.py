@@ -19,7 +19,7 @@ import pytest
 
 from onspec.datasets.dataset import Dataset
 from onspec.datasets.layouts import load
-from onspec.datasets.splitting import read_split
+from onspec.datasets.splitting import assign, read_split
 from onspec.decision.judge import judge
 from onspec.decision.tasks import image_scores
 from onspec.domain import DataError, Sample, Split, SplitError, Task, UsageError
@@ -250,6 +250,21 @@ def test_one_defective_part_is_too_few(write_grain_set: WriteSet, tmp_path: Path
         train_quickly(data, tmp_path / "run")
 
 
+def test_one_good_part_is_too_few_and_nobody_is_sent_to_a_split_file(write_grain_set: WriteSet, tmp_path: Path) -> None:
+    data = write_grain_set(tmp_path / "data", good=1, defective=0)
+    with pytest.raises(DataError, match="the val split has no image: there are too few parts; add some"):
+        train_quickly(data, tmp_path / "run")
+
+
+def test_a_given_split_without_validation_is_to_be_corrected(grain_set: Path, tmp_path: Path) -> None:
+    data = load(grain_set)
+    own = replace(data, samples=tuple(replace(s, split=Split.TRAIN) for s in data.samples))
+    rows = [(s.name, Split.TRAIN) for s in data.samples]
+    (tmp_path / "split.csv").write_text("image,split\n" + "".join(f"{name},{split}\n" for name, split in rows))
+    with pytest.raises(DataError, match="the val split has no image: correct it, or leave the split to onspec"):
+        train_quickly(own, tmp_path / "run", split_file=tmp_path / "split.csv")
+
+
 def test_only_unlocated_defects_cannot_be_segmented(
     grain_set: Path, tmp_path: Path, unlocated: Callable[[Sample], Sample]
 ) -> None:
@@ -366,6 +381,39 @@ def test_a_run_that_was_stopped_ends_like_any_other(grain_set: Path, tmp_path: P
     assert (one / "model.onnx").read_bytes() == (other / "model.onnx").read_bytes()
     rows = [[{k: v for k, v in row.items() if k != "seconds"} for row in curves.read(run)] for run in (one, other)]
     assert rows[0] == rows[1]
+
+
+def test_resuming_keeps_the_reasons_of_the_plan_and_refuses_what_it_says_otherwise(
+    grain_set: Path, tmp_path: Path
+) -> None:
+    train_quickly(grain_set, tmp_path / "run", steps=1)
+    before = (tmp_path / "run" / "plan.yaml").read_text()
+    assert "coherence" in before
+    train_quickly(grain_set, tmp_path / "run", steps=1, resume=True, wishes=Wishes(Task.SEGMENT, "one", "unet-lite"))
+    assert (tmp_path / "run" / "plan.yaml").read_text() == before
+    for wishes, told in (
+        (Wishes(Task.CLASSIFY), r"--task classify, but .*plan\.yaml says segment; leave the option out, or change"),
+        (Wishes(network="unet-deck"), r"--network unet-deck, but .*plan\.yaml says unet-lite"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            train_quickly(grain_set, tmp_path / "run", steps=1, resume=True, wishes=wishes)
+        plan = tmp_path / "run" / "plan.yaml"
+        with pytest.raises(UsageError, match=told):
+            train_quickly(grain_set, tmp_path / "other", steps=1, plan_file=plan, wishes=wishes)
+
+
+def test_a_part_of_a_kind_that_no_label_locates_is_held_out_as_defective(
+    sets: dict[Task, Path], tmp_path: Path
+) -> None:
+    dataset = load(sets[Task.DETECT])
+    splits = assign(dataset, seed=0)
+    stained = next(s.name for s in dataset.samples if s.defective and splits[s.name] is Split.VAL)
+    samples = [replace(s, split=splits[s.name]) for s in dataset.samples]
+    samples = [replace(s, annotations=(), cls="stain") if s.name == stained else s for s in samples]
+    recipe = train_quickly(replace(dataset, samples=tuple(samples)), tmp_path / "run", steps=1)
+    assert recipe.classes == ("coarse", "pale")
+    assert recipe.provenance.data is not None
+    assert recipe.provenance.data.images["val_defective"] == sum(s.defective and s.split is Split.VAL for s in samples)
 
 
 def test_another_data_set_does_not_resume(trained: Path, write_grain_set: WriteSet, tmp_path: Path) -> None:

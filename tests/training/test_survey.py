@@ -54,6 +54,7 @@ def test_how_defects_are_told(blank: Path, kind_parts: list[object], make_sample
     assert all(facts.class_parts == {"coarse": 2, "pale": 2} for facts in by_how.values())
     assert by_how["classes"].unlocated == 4
     assert by_how["classes"].small_defect_side is None
+    assert all(not facts.unlocated_classes for facts in by_how.values())
     parts = [sample_of(blank, Box(0, 0, 9, 9, "a")), sample_of(blank, Box(0, 0, 9, 9, "a"))]
     facts = survey([replace(s, name=f"{i}") for i, s in enumerate(parts)])
     assert (facts.class_parts, facts.defective_parts) == ({"a": 1}, 1)
@@ -64,6 +65,15 @@ def test_unlocated_images_beside_located_ones_are_counted(
 ) -> None:
     facts = survey([*grain_samples[:20], *map(unlocated, grain_samples[20:24])])
     assert (facts.located, facts.unlocated, facts.defective) == ("pixels", 4, 8)
+
+
+def test_classes_of_which_no_defect_is_located_are_told(blank: Path) -> None:
+    located = replace(sample_of(blank, Box(0, 0, 9, 9, "a")), name="0")
+    named, nameless = (replace(located, name=n, part=n, annotations=(), cls=c) for n, c in (("1", "b"), ("2", None)))
+    facts = survey([located, named, nameless, replace(named, name="3", part="3", cls="a")])
+    assert facts.class_parts == {"a": 2, "b": 1, "defect": 1}
+    assert facts.unlocated_classes == {"b", "defect"}
+    assert not survey([named, nameless]).unlocated_classes
 
 
 @pytest.mark.parametrize("box", [Box(0, 0, 64, 48), Box(0, 0, 20, 48), Box(10, 10, 20, 20)])

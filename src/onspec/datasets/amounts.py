@@ -105,10 +105,9 @@ def _classes(samples: Sequence[Sample]) -> Iterator[Problem]:
     parts: defaultdict[str, set[str]] = defaultdict(set)
     images: defaultdict[str, list[str]] = defaultdict(list)
     for sample in samples:
-        if sample.defective:
-            for cls in sorted({a.cls for a in sample.annotations} or {sample.cls or DEFECT}):
-                parts[cls].add(sample.part)
-                images[cls].append(sample.name)
+        for cls in sample.classes:
+            parts[cls].add(sample.part)
+            images[cls].append(sample.name)
     if len(parts) < 2:
         return
     most = max(parts, key=lambda cls: (len(parts[cls]), cls))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from onspec.datasets.belonging import Belonging
 from onspec.datasets.views import Named, take_apart
 
 _FEWEST = 12
@@ -75,7 +76,7 @@ def _gap_limit(frames: Sequence[Named]) -> float:
 def _follow(frames: Sequence[Named], limit: float) -> dict[str, str]:
     """Give each frame to the burst that it continues; where several would do, they become one part."""
     parts: dict[str, str] = {}
-    merged: dict[str, str] = {}
+    merged = Belonging[str]()
     running: list[_Burst] = []
     before: _Burst | None = None
     for frame in frames:
@@ -83,17 +84,17 @@ def _follow(frames: Sequence[Named], limit: float) -> dict[str, str]:
         fitting = _fitting(frame, running, limit)
         if fitting:
             burst = fitting[-1]
-            _merge(merged, [b.part for b in fitting])
+            merged.join(b.part for b in fitting)
         else:
             burst = _Burst(frame.name, frame)
             if before is not None and _continues(frame, before.last, limit):
-                _merge(merged, [before.part, burst.part])
+                merged.join([before.part, burst.part])
         running = [b for b in running if b is not burst] + [burst]
         burst.last = frame
         burst.views.add(frame.view)
         before = burst
         parts[frame.name] = burst.part
-    return {name: _root(merged, part) for name, part in parts.items()}
+    return {name: merged.first(part) for name, part in parts.items()}
 
 
 def _fitting(frame: Named, running: Sequence[_Burst], limit: float) -> list[_Burst]:
@@ -107,14 +108,3 @@ def _fitting(frame: Named, running: Sequence[_Burst], limit: float) -> list[_Bur
 
 def _continues(frame: Named, last: Named, limit: float) -> bool:
     return last.view == frame.view - 1 and frame.others[0] - last.others[0] <= limit
-
-
-def _merge(merged: dict[str, str], parts: Sequence[str]) -> None:
-    roots = sorted({_root(merged, part) for part in parts})
-    merged.update(dict.fromkeys(roots[1:], roots[0]))
-
-
-def _root(merged: dict[str, str], part: str) -> str:
-    while part in merged:
-        part = merged[part]
-    return part

@@ -126,8 +126,7 @@ def _pictured(chosen: Sequence[Sheet], camera: Camera) -> list[tuple[Sheet, list
 
 def _figure(sample: Sample, camera: Camera) -> Figure:
     thumbnail = draw(sample, camera)
-    classes = sorted({a.cls for a in sample.annotations} or {sample.cls or DEFECT})
-    truth = ("defective" if classes == [DEFECT] else ", ".join(classes)) if sample.defective else "good"
+    truth = "defective" if sample.classes == (DEFECT,) else ", ".join(sample.classes) or "good"
     told = [truth, str(sample.split) if sample.split else "", thumbnail.view if thumbnail else ""]
     told += ["location unknown"] if sample.defective and not sample.annotations else []
     source = f"data:image/jpeg;base64,{base64.b64encode(thumbnail.data).decode()}" if thumbnail else None

@@ -159,15 +159,14 @@ def _classes(found: Mapping[Sample, SampleFacts]) -> dict[str, ClassReport]:
     defects: Counter[str] = Counter()
     for sample, facts in found.items():
         if sample.defective:
-            images.update({a.cls for a in sample.annotations} or {sample.cls or DEFECT})
+            images.update(sample.classes)
             defects.update(facts.defects)
     return {cls: ClassReport(images=count, defects=defects[cls]) for cls, count in images.most_common()}
 
 
 def _unnamed(dataset: Dataset) -> Iterator[Problem]:
     named = [cls for cls in dataset.classes if cls != DEFECT]
-    defective = [s for s in dataset.samples if s.defective]
-    without = [s for s in defective if DEFECT in ({a.cls for a in s.annotations} or {s.cls or DEFECT})]
+    without = [s for s in dataset.samples if DEFECT in s.classes]
     if named and without:
         text = (
             f"{len(without)} defective images name no class, others {', '.join(named)}; the first is {without[0].name}"

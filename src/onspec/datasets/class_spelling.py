@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from onspec.datasets.problem import Problem, named, new_problem
-from onspec.domain import DEFECT, Sample
+from onspec.domain import Sample
 
 _LEAST_LETTERS = 5
 """Words shorter than this differ by a letter and mean different things: `type_a`, `type_b`; `spot`, `spit`."""
@@ -16,9 +16,8 @@ def spelling_problems(samples: Sequence[Sample]) -> Iterator[Problem]:
     """Pairs of classes whose names differ in case, in what stands between their words, or by a letter or two."""
     images: defaultdict[str, list[str]] = defaultdict(list)
     for sample in samples:
-        if sample.defective:
-            for cls in sorted({a.cls for a in sample.annotations} or {sample.cls or DEFECT}):
-                images[cls].append(sample.name)
+        for cls in sample.classes:
+            images[cls].append(sample.name)
     counts = Counter({cls: len(found) for cls, found in images.items()})
     slips: set[str] = set()
     for one, other in combinations([cls for cls, _ in counts.most_common()], 2):

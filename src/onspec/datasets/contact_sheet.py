@@ -104,9 +104,8 @@ def _of_problems(dataset: Dataset, problems: Sequence[Problem]) -> Iterator[Shee
 def _of_classes(dataset: Dataset) -> Iterator[Sheet]:
     by_class: defaultdict[str, list[Sample]] = defaultdict(list)
     for sample in dataset.samples:
-        if sample.defective:
-            for cls in sorted({a.cls for a in sample.annotations} or {sample.cls or DEFECT}):
-                by_class[cls].append(sample)
+        for cls in sample.classes:
+            by_class[cls].append(sample)
     most = min(_OF_A_CLASS, max(_LEAST_OF_A_CLASS, _OF_CLASSES // max(1, len(by_class))))
     for cls, found in sorted(by_class.items(), key=lambda item: (-len(item[1]), item[0])):
         chosen = evenly(found, most)

@@ -1,9 +1,10 @@
 """What must stay in one split: the images of a part, and where lots are known, whole lots with all their parts."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from onspec.datasets.belonging import Belonging
 from onspec.datasets.folder_names import meaningful
 from onspec.domain import DEFECT, Sample
 
@@ -62,20 +63,11 @@ def kind_of(sample: Sample) -> str:
 
 def _joined(samples: Sequence[Sample]) -> dict[str, str]:
     """Sample name → name of its group: that of its part, or `lot:` and the first of its lots."""
-    roots: dict[str, str] = {}
-    for sample in sorted(samples, key=lambda s: (s.lot or "", s.part)):
-        part, lot = f"part:{sample.part}", sample.lot
-        roots.setdefault(part, part)
-        if lot is not None:
-            ends = sorted({_root(roots, part), _root(roots, f"lot:{lot}")})  # lots come before parts
-            roots.update(dict.fromkeys(ends, ends[0]))
-    return {s.name: _root(roots, f"part:{s.part}").removeprefix("part:") for s in samples}
-
-
-def _root(roots: Mapping[str, str], name: str) -> str:
-    while roots.get(name, name) != name:
-        name = roots[name]
-    return name
+    joined = Belonging[str]()
+    for sample in samples:
+        if sample.lot is not None:
+            joined.join([f"part:{sample.part}", f"lot:{sample.lot}"])  # lots come before parts
+    return {s.name: joined.first(f"part:{s.part}").removeprefix("part:") for s in samples}
 
 
 def _parts(samples: Sequence[Sample]) -> tuple[Part, ...]:

@@ -207,8 +207,9 @@ def load_instances(sample: Sample, size: tuple[int, int]) -> NDArray[np.int32]:
     numbered = any(isinstance(a, MaskFile) and a.numbered for a in sample.annotations)
     if numbered or (len(files) == 1 and all(isinstance(a, MaskFile) for a in sample.annotations)):
         return _beside([_objects(annotation, size, sample.name) for annotation in sample.annotations])
-    masks = [_drawn(annotation, size, sample.name) for annotation in sample.annotations]
-    return instances_of(masks) if masks else np.zeros((size[1], size[0]), np.int32)
+    if not sample.annotations:
+        return np.zeros((size[1], size[0]), np.int32)
+    return instances_of(_drawn(annotation, size, sample.name) for annotation in sample.annotations)
 
 
 def _beside(labels: Sequence[Labels]) -> Labels:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from onspec.datasets.belonging import Belonging
+
 Vectors = NDArray[np.float32]
 
 ALIKE = 0.93
@@ -55,21 +57,13 @@ def pairs_alike(small: NDArray[np.float16], shapes: Sequence[float]) -> Iterator
 
 def groups_alike(small: NDArray[np.float16], shapes: Sequence[float]) -> list[list[int]]:
     """Rows that look almost the same, directly or by way of others; each group and the list of them rising."""
-    first = list(range(len(small)))
-    for i, j in pairs_alike(small, shapes):
-        one, other = sorted((_root(first, i), _root(first, j)))
-        first[other] = one
+    alike = Belonging[int]()
+    for pair in pairs_alike(small, shapes):
+        alike.join(pair)
     groups: defaultdict[int, list[int]] = defaultdict(list)
-    for row in range(len(first)):
-        groups[_root(first, row)].append(row)
+    for row in range(len(small)):
+        groups[alike.first(row)].append(row)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def _root(first: list[int], row: int) -> int:
-    while first[row] != row:
-        first[row] = first[first[row]]
-        row = first[row]
-    return row
 
 
 def _own(small: NDArray[np.float16]) -> Vectors:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from onspec.datasets import bursts, changed_copies, views
+from onspec.datasets.belonging import Belonging
 from onspec.domain import DataError, Sample, UsageError
 
 _EXAMPLES = {"part": r"tile(\d+)_", "lot": r"lot(\d+)_", "time": r"_(\d{8})"}
@@ -102,19 +103,12 @@ def _merge_equal_files(samples: Sequence[Sample], parts: dict[str, str]) -> int:
     """Give byte-equal images one part, in place; returns how many images are copies of another."""
     copies = equal_files([sample.image for sample in samples])
     by_path = {sample.image: sample.name for sample in samples}
-    renamed: dict[str, str] = {}
+    merged = Belonging[str]()
     for group in copies:
-        ends = sorted({_end(renamed, parts[by_path[path]]) for path in group})
-        renamed.update(dict.fromkeys(ends[1:], ends[0]))
+        merged.join(parts[by_path[path]] for path in group)
     for name, part in parts.items():
-        parts[name] = _end(renamed, part)
+        parts[name] = merged.first(part)
     return sum(len(group) - 1 for group in copies)
-
-
-def _end(renamed: Mapping[str, str], part: str) -> str:
-    while part in renamed:
-        part = renamed[part]
-    return part
 
 
 def equal_files(paths: Sequence[Path]) -> list[list[Path]]:

@@ -287,5 +287,5 @@ def _unlocated(image: PurePosixPath, row: Row) -> Problem:
         code="unlocated",
         file=str(image),
         message=f"{row.file}, line {row.line}: {image} is {row['class']}, but nothing says where",
-        suggestion="label it; until then it is not trained on, and only its verdict is tested",
+        suggestion="label it; until then it only teaches that something is there, and its verdict alone counts",
     )

@@ -30,7 +30,7 @@ def list_tree(root: Path, marked: Marked | None = None) -> Tree:
     """Walk the folder, links included, each real folder once.
 
     Raises:
-        LayoutError: no such folder, a file instead, or no image in it.
+        LayoutError: no such folder, a file instead, no image in it, or one whose name cannot be written down.
     """
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "no such folder"
@@ -49,6 +49,17 @@ def list_tree(root: Path, marked: Marked | None = None) -> Tree:
         for name in sorted(files):
             if not name.startswith("."):
                 (images if is_image(Path(name)) else others).append(PurePosixPath((relative / name).as_posix()))
+    for image in images:
+        _refuse_unwritable(str(image), root)
     if not images:
         raise LayoutError(f"{root}: no image in this folder or below it; give the folder that holds the data set")
     return Tree(root, tuple(sorted(images)), tuple(sorted(others)), marked)
+
+
+def _refuse_unwritable(name: str, root: Path) -> None:
+    """Splits, recipes and results name images in UTF-8; a name from an old share or archive may be of other bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        told = name.encode("utf-8", "backslashreplace").decode()
+        raise LayoutError(f"{root}: the image name {told} is not UTF-8; rename the file or folder") from None

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from onspec.domain.annotation import Annotation
+from onspec.domain.annotation import DEFECT, Annotation
 
 
 class Split(StrEnum):
@@ -48,6 +48,13 @@ class Sample:
             raise ValueError(f"Sample needs a name and a part; got name={self.name!r}, part={self.part!r}")
         if self.annotations and not self.defective:
             raise ValueError(f"Sample {self.name} is labelled good and has {len(self.annotations)} annotations")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The kinds of its defects, sorted: `defect` where it names none; empty for a good part."""
+        if not self.defective:
+            return ()
+        return tuple(sorted({a.cls for a in self.annotations} or {self.cls or DEFECT}))
 
     @property
     def truth(self) -> Literal["good", "defective"]:

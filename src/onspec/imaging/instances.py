@@ -9,7 +9,7 @@ from few images, where a whole depth or distances along many rays are not; the p
 3 px has no depth to tell it by, and that a small one inside a much larger one grows by up to 2 px.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -99,22 +99,34 @@ def beside_another(labels: Labels) -> NDArray[np.bool_]:
     return beside
 
 
-def instances_of(masks: Sequence[Mask]) -> Labels:
+def instances_of(masks: Iterable[Mask]) -> Labels:
     """One mask an object → labels. Where they overlap, the smaller object lies on top, whatever their order.
 
-    An object that smaller ones hide altogether has no label. Numbered by each object's first pixel, row by row.
+    An object that smaller ones hide altogether has no label. Numbered by each object's first pixel, row by row. Of a
+    mask that was looked at no more is kept than the object.
 
     Raises:
         ValueError: no mask (the size is unknown), or masks of several sizes.
     """
-    shapes = {mask.shape for mask in masks}
+    shapes: set[tuple[int, ...]] = set()
+    objects: list[tuple[Slices, Mask]] = []
+    for mask in masks:
+        shapes.add(mask.shape)
+        at = extent_of(mask > 0)
+        if at is not None:
+            objects.append((at, (mask[at] > 0).astype(np.uint8)))
     if len(shapes) != 1:
         raise ValueError(f"masks of objects must have one size and be one or more; got sizes {sorted(shapes)}")
-    labels = np.zeros(masks[0].shape, np.int32)
-    order = sorted(range(len(masks)), key=lambda i: (-int(np.count_nonzero(masks[i])), np.packbits(masks[i]).tobytes()))
-    for number, i in enumerate(order, 1):
-        labels[masks[i] > 0] = number
+    labels = np.zeros(shapes.pop(), np.int32)
+    for number, (at, pixels) in enumerate(sorted(objects, key=_largest_first), 1):
+        labels[at][pixels > 0] = number
     return _numbered(labels)
+
+
+def _largest_first(thing: tuple[Slices, Mask]) -> tuple[int, int, int, int, bytes]:
+    """By area; of equal ones by place and form, so that their order decides nothing."""
+    (rows, columns), pixels = thing
+    return -int(np.count_nonzero(pixels)), rows.start, columns.start, columns.stop, pixels.tobytes()
 
 
 def _components(mask: NDArray[np.uint8] | NDArray[np.bool_]) -> tuple[int, Labels]:

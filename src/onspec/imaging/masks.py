@@ -158,7 +158,19 @@ def _decoded(data: bytes, name: str) -> Image:
     raw = decode_raw(data)
     if raw is None:
         raise LabelError(f"{name}: label image cannot be decoded; export it again as PNG")
-    return raw
+    return raw if raw.dtype in (np.uint8, np.uint16) else _as_numbers(raw, name)
+
+
+def _as_numbers(raw: NDArray[np.generic], name: str) -> Image:
+    """Values of another type, as of objects that a program of 32 bit numbered, as uint16."""
+    with np.errstate(invalid="ignore"):
+        numbers = raw.astype(np.uint16)
+    if not np.array_equal(numbers, raw):
+        raise LabelError(
+            f"{name}: label image of {raw.dtype} whose values are no whole numbers 0 … 65535; "
+            "export it as PNG of 8 or 16 bit"
+        )
+    return numbers
 
 
 def _is_transparent(raw: Image) -> bool:

@@ -31,14 +31,6 @@ def weigh_image(seen: Prediction | ScoreMap, weighing: Weighing) -> tuple[float,
     return weighing.image(seen.total(), seen.cores)
 
 
-def find_defects(
-    prediction: Prediction | ScoreMap, *, pixel_threshold: float, floor: float, least: float, weighing: Weighing
-) -> list[Defect]:
-    """The defects of `find_regions`, without their pixels."""
-    regions = find_regions(prediction, pixel_threshold=pixel_threshold, floor=floor, least=least, weighing=weighing)
-    return [region.defect for region in regions]
-
-
 def find_regions(
     prediction: Prediction | ScoreMap,
     *,

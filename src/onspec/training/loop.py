@@ -132,13 +132,18 @@ def fit(
         fabric: of this process, where several train together: the first alone writes and validates.
 
     Raises:
-        UsageError: the checkpoint to resume from belongs to another plan or seed.
+        UsageError: the checkpoint to resume from belongs to another plan, seed or number of steps.
         KeyboardInterrupt: passed on after the state was saved.
     """
     session = _Session(run, plan, sampler, val, fabric or open_machine())
     saved = _saved(run) if resume else None
     if saved:
         session.restore(saved)
+    planned = session.schedule.steps
+    if planned and budget.steps not in (None, planned):
+        raise UsageError(
+            f"{run} was begun with {planned} steps; go on without --steps, or start anew with another --out"
+        )
     clock = Clock(budget.started, session.state.seconds)
     if not session.schedule.steps:
         session.schedule.steps = budget.steps or session.measure_steps(budget.deadline - clock())

@@ -187,12 +187,14 @@ def _network(wanted: str | None, task: Task) -> tuple[str, NetworkEntry]:
 
 
 def _classes(facts: Survey, task: Task, wanted: Literal["one", "each"] | None) -> tuple[tuple[str, ...], str]:
-    named = {cls: count for cls, count in facts.class_parts.items() if cls != DEFECT}
+    unknown = frozenset[str]() if task is Task.CLASSIFY else facts.unlocated_classes
+    parts = {cls: count for cls, count in facts.class_parts.items() if cls not in unknown}
+    named = {cls: count for cls, count in parts.items() if cls != DEFECT}
     told = ", ".join(f"{cls} ({count} parts)" for cls, count in named.items())
     if len(named) < 2 or wanted == "one":
         return (DEFECT,), "as asked for" if len(named) > 1 else "the labels name no two classes"
-    if DEFECT in facts.class_parts:
-        named[DEFECT] = facts.class_parts[DEFECT]
+    if DEFECT in parts:
+        named[DEFECT] = parts[DEFECT]
     rare = [cls for cls, count in named.items() if count < _FEW_OF_A_CLASS]
     if wanted is None and task is Task.SEGMENT and rare:
         return (DEFECT,), f"taken as one (--classes each for each), as of {rare[0]} there are few parts: {told}"

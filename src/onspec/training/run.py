@@ -102,11 +102,12 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
     fabric.barrier()
     assignment = _split(dataset, settings, fabric)
     parts = {s: [x for x in dataset.samples if assignment[x.name] is s] for s in (Split.TRAIN, Split.VAL)}
-    _refuse_unbalanced(parts, good_only=_good_only(dataset, settings))
+    given = settings.split_file is not None or any(s.split is not None for s in dataset.samples)
+    _refuse_unbalanced(parts, given=given, good_only=_good_only(dataset, settings))
     plan, reasons = _plan(parts, dataset.camera, settings, fabric)
     refuse_other(dataset.camera, dataset.root, plan.input.camera, "the plan")
     if fabric.is_global_zero:
-        write_plan(run / "plan.yaml", plan, reasons)
+        _write_plan(run / "plan.yaml", plan, reasons)
         for name, reason in reasons.items():
             say(f"plan: {name}: {reason}")
     train_pool, val_pool = _pools(parts, plan)
@@ -177,10 +178,12 @@ def _split(dataset: Dataset, settings: Settings, fabric: Fabric) -> dict[str, Sp
     return assignment
 
 
-def _refuse_unbalanced(parts: Parts, *, good_only: bool) -> None:
+def _refuse_unbalanced(parts: Parts, *, given: bool, good_only: bool) -> None:
+    """`given`: a file or the set itself says the split, or some of it."""
     for split, samples in parts.items():
         if not samples:
-            raise DataError(f"the {split} split has no image; correct split.csv, or leave the split to onspec")
+            advice = "correct it, or leave the split to onspec" if given else "there are too few parts; add some"
+            raise DataError(f"the {split} split has no image: {advice}")
         if not good_only and not any(s.defective for s in samples):
             raise DataError(
                 f"the {split} split has no defective image, so nothing can be learned or judged; add defective parts, "
@@ -189,20 +192,47 @@ def _refuse_unbalanced(parts: Parts, *, good_only: bool) -> None:
 
 
 def _plan(parts: Parts, camera: Camera, settings: Settings, fabric: Fabric) -> tuple[Plan, Reasons]:
+    """The plan that is given, or was begun with, or else is made from the data.
+
+    Raises:
+        UsageError: an option asks for something else than a plan that is given.
+    """
     file, mine = settings.plan_file, settings.run / "plan.yaml"
     if file is not None and (file.is_file() or str(file) != DECK):
-        return read_plan(file), {"task": f"from {file.name}"}
+        return _agreed(read_plan(file), settings.wishes, str(file)), {"task": f"from {file.name}"}
     if settings.resume and mine.is_file():
-        return read_plan(mine), {"task": "as the run was started"}
+        return _agreed(read_plan(mine), settings.wishes, str(mine)), {"task": "as the run was started"}
     facts = survey(parts[Split.TRAIN] + parts[Split.VAL], camera)
     if file is not None:
-        return deck_plan(facts, camera)
+        plan, reasons = deck_plan(facts, camera)
+        return _agreed(plan, settings.wishes, "the deck's plan"), reasons
     return make_plan(facts, replace(settings.wishes, on_gpu=fabric.device.type != "cpu", camera=camera))
 
 
+def _agreed(plan: Plan, wishes: Wishes, source: str) -> Plan:
+    several = "one" if len(plan.classes) == 1 else "each"
+    for option, asked, told in (
+        ("task", wishes.task, plan.task),
+        ("network", wishes.network, plan.network),
+        ("classes", "one" if wishes.classes == "one" else None, several),  # `each` of one class is one
+    ):
+        if asked is not None and asked != told:
+            raise UsageError(f"--{option} {asked}, but {source} says {told}; leave the option out, or change the plan")
+    return plan
+
+
+def _write_plan(path: Path, plan: Plan, reasons: Reasons) -> None:
+    """But where the file says the same already: it has the reasons with which the run was begun."""
+    if not path.is_file() or read_plan(path) != plan:
+        write_plan(path, plan, reasons)
+
+
 def _pools(parts: Parts, plan: Plan) -> tuple[list[Labelled], list[Labelled]]:
+    """Those to train on and those to validate on, which come first into memory: each is looked at whole, many times."""
     learned = [s for s in parts[Split.TRAIN] if s.defective or not plan.defective_only]
-    return load_pool(learned, plan), load_pool(parts[Split.VAL], plan)
+    held_out = parts[Split.VAL]
+    pool = load_pool([*held_out, *learned], plan)
+    return pool[len(held_out) :], pool[: len(held_out)]
 
 
 def _synthesiser(pool: Sequence[Labelled], plan: Plan) -> Synthesiser | None:
@@ -256,7 +286,8 @@ def _observed(outcome: Outcome, plan: Plan, samples: Sequence[Sample]) -> Choose
             truth = load_mask(sample, size, plan.classes)
             boxes = load_boxes(sample, size, plan.classes) if plan.task is Task.DETECT else None
         prediction = predict(image, plan.input, plan.classes, plan.task, plan.separate, infer)
-        chooser.add(sample.defective, prediction, truth, boxes=boxes, cls=sample.cls)
+        cls = sample.cls if sample.cls in plan.classes else None  # of a kind that has no located defect, maybe
+        chooser.add(sample.defective, prediction, truth, boxes=boxes, cls=cls)
     return chooser
 
 

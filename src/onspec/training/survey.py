@@ -42,7 +42,8 @@ class Survey:
     """The training set in figures; gray values as shares of the dtype's range, areas and sizes in px.
 
     `located` says how most defects are labelled, `unlocated` counts defective images of which only that is known.
-    `class_parts` counts defective parts by class; `touching` is the share of labelled defects that touch another one.
+    `class_parts` counts defective parts by class; `unlocated_classes` are those without a located defect, where other
+    classes have some. `touching` is the share of labelled defects that touch another one.
     `coherence` is 0 for a texture that all over the set has no direction and 1 for parallel lines, `fourfold` the same
     for lines that cross at right angles. `defect_widths` says how wide each defect is at its widest place.
     """
@@ -67,6 +68,7 @@ class Survey:
     defective_parts: int
     class_parts: Mapping[str, int]
     touching: float
+    unlocated_classes: frozenset[str] = frozenset()
 
     @property
     def small_defect_side(self) -> float | None:
@@ -115,16 +117,18 @@ def survey(samples: Sequence[Sample], camera: Camera = AS_STORED) -> Survey:
         defective_parts=len({s.part for s in samples if s.defective}),
         class_parts=_class_parts(samples),
         touching=sum(f.touching for f in facts) / max(1, len(areas)),
+        unlocated_classes=_unlocated_classes(samples),
     )
 
 
 def _class_parts(samples: Sequence[Sample]) -> dict[str, int]:
-    """By class; where some defects are located, an image that is not adds to none that no located defect has."""
-    pairs = {(s.part, a.cls) for s in samples for a in s.annotations}
-    known = {cls for _, cls in pairs}
-    told = {(s.part, s.cls) for s in samples if s.defective and s.cls is not None and not s.annotations}
-    pairs |= {(part, cls) for part, cls in told if not known or cls in known}
+    pairs = {(s.part, cls) for s in samples for cls in s.classes}
     return dict(sorted(Counter(cls for _, cls in pairs).items()))
+
+
+def _unlocated_classes(samples: Sequence[Sample]) -> frozenset[str]:
+    located = {a.cls for s in samples for a in s.annotations}
+    return frozenset({cls for s in samples for cls in s.classes} - located if located else ())
 
 
 def _facts(sample: Sample, camera: Camera) -> ImageFacts:

@@ -25,13 +25,20 @@ def synthetic_copies(pool: Sequence[Labelled], paint: Paint, side: int, seed: in
 
 
 def _copy(item: Labelled, number: int, paint: Paint, side: int, rng: Generator) -> Labelled:
-    pixels = item.read()
-    image, mask = pixels.image.copy(), pixels.mask.copy()
-    height, width = image.shape[:2]
+    """It keeps no more than the window in memory."""
+    width, height = item.size
     extent = min(side, height, width)
     top, left = int(rng.integers(height - extent + 1)), int(rng.integers(width - extent + 1))
     window = (slice(top, top + extent), slice(left, left + extent))
-    image[window], mask[0][window] = paint(image[window], rng)
-    painted = Pixels(image, mask)
+    painted, marked = paint(item.part(*window).image, rng)
+
+    def read() -> Pixels:
+        pixels = item.read()
+        image, mask = pixels.image.copy(), pixels.mask.copy()
+        image[window], mask[0][window] = painted, marked
+        return Pixels(image, mask)
+
+    mask = np.zeros((1, height, width), np.uint8)
+    mask[0][window] = marked
     sample = replace(item.sample, name=f"{item.sample.name} (synthetic {number})", defective=True)
-    return replace(item, sample=sample, spots=mask_spots(mask[:1]), cls=1, read=lambda: painted)
+    return replace(item, sample=sample, spots=mask_spots(mask), cls=1, read=read)

@@ -14,6 +14,7 @@ from onspec.domain import Prediction, Task
 from onspec.evaluation.box_ranking import Pair, box_precision
 from onspec.evaluation.boxes import found, labelled
 from onspec.evaluation.ranking import average_precision
+from onspec.imaging.masks import Mask
 from onspec.imaging.pooling import pooled_scores
 from onspec.imaging.preparation import Infer, InputSpec, Tensor, predict
 from onspec.imaging.regions import image_score
@@ -84,10 +85,11 @@ def torch_infer(network: nn.Module, objective: Objective, device: torch.device |
 def validate(pool: Sequence[Labelled], plan: Plan, infer: Infer) -> Validation:
     """Run over a pool at working resolution."""
     spec, measure = at_working_size(plan.input), _MEASURES[plan.task]
-    judged = [
-        measure.of_image(item, predict(item.read().image, spec, plan.classes, plan.task, plan.separate, infer), plan)
-        for item in pool
-    ]
+    judged = []
+    for item in pool:
+        pixels = item.read()
+        prediction = predict(pixels.image, spec, plan.classes, plan.task, plan.separate, infer)
+        judged.append(measure.of_image(item, pixels.mask, prediction, plan))
 
     def over(kept: Iterable[int]) -> Validation:
         return Validation(measure.over_images([judged[i] for i in kept], plan))
@@ -115,14 +117,17 @@ def at_working_size(spec: InputSpec) -> InputSpec:
 class _Measure:
     """How a task is measured: what counts of one image, and the figures of several."""
 
-    of_image: Callable[[Labelled, Prediction, Plan], Any]
+    of_image: Callable[[Labelled, Mask, Prediction, Plan], Any]
     over_images: Callable[[Sequence[Any], Plan], Figures]
 
 
-def _segmented(item: Labelled, prediction: Prediction, plan: Plan) -> tuple[bool, list[float], float | None]:
-    """Defective or not, its score by each weighing, and Dice at a score of 0.5 where the defect is located."""
+_Segmented = tuple[bool, list[float], float | None]
+"""Defective or not, its score by each weighing, and Dice at a score of 0.5 where the defect is located."""
+
+
+def _segmented(item: Labelled, label: Mask, prediction: Prediction, plan: Plan) -> _Segmented:
     scores = [image_score(prediction, weighing) for weighing in _WEIGHINGS]
-    mask = item.read().mask[: len(plan.classes)].any(axis=0)
+    mask = label[: len(plan.classes)].any(axis=0)
     if not (item.located and mask.any()):
         return item.sample.defective, scores, None
     marked = prediction.total().values >= 0.5
@@ -130,7 +135,7 @@ def _segmented(item: Labelled, prediction: Prediction, plan: Plan) -> tuple[bool
     return item.sample.defective, scores, float(2.0 * overlap / (marked.sum() + mask.sum()))
 
 
-def _over_segmented(judged: Sequence[tuple[bool, list[float], float | None]], _: Plan) -> Figures:
+def _over_segmented(judged: Sequence[_Segmented], _: Plan) -> Figures:
     """Dice, a mean over defective images, and the image's average precision."""
     truth = np.array([defective for defective, _, _ in judged], bool)
     columns = np.array([scores for _, scores, _ in judged], np.float64).reshape(-1, len(_WEIGHINGS)).T
@@ -139,7 +144,7 @@ def _over_segmented(judged: Sequence[tuple[bool, list[float], float | None]], _:
     return {"dice": float(np.mean(dices)) if dices else None, "ap": max(ranked, default=None)}
 
 
-def _detected(item: Labelled, prediction: Prediction, plan: Plan) -> Pair | None:
+def _detected(item: Labelled, _: Mask, prediction: Prediction, plan: Plan) -> Pair | None:
     """The labelled boxes and those that were found, where defects are located."""
     return (labelled((item.boxes, item.kinds)), found(prediction.boxes, plan.classes)) if item.located else None
 
@@ -150,7 +155,7 @@ def _over_detected(pairs: Sequence[Pair | None], plan: Plan) -> Figures:
     return {"map_50": mean.ap_50, "map_50_95": mean.ap_50_95}
 
 
-def _classified(item: Labelled, prediction: Prediction, plan: Plan) -> tuple[int, int, float]:
+def _classified(item: Labelled, _: Mask, prediction: Prediction, plan: Plan) -> tuple[int, int, float]:
     """Its class, the class that is told, and the score of being defective."""
     score, by_class = pooled_scores(prediction.maps, 1.0)
     each = np.array([1.0 - score, *(by_class[cls] for cls in plan.classes)])

@@ -61,14 +61,15 @@ def load(
     camera = camera_of(tree)
     chosen = detect(tree) if layout is None else _named(tree, layout)
     reading = chosen.read(tree)
+    found = sorted(reading.samples, key=lambda sample: sample.name)
     listed = split_files.FileSplit({})
     beside = root / split_files.NAME
     if split_file is not None or beside.is_file():
-        listed = split_files.read(split_file or beside, [sample.name for sample in reading.samples])
-    telling = parts.tell_apart(reading.samples, listed.parts, part_pattern, own=reading.parts)
-    own, anew = ({}, ()) if listed.splits else _own_splits(reading.samples, telling.originals)
-    lots = origins.tell_lots(reading.samples, tree, listed.lots, lot_from)
-    times = origins.tell_times(reading.samples, tree, listed.times, time_from)
+        listed = split_files.read(split_file or beside, [sample.name for sample in found])
+    telling = parts.tell_apart(found, listed.parts, part_pattern, own=reading.parts)
+    own, anew = ({}, ()) if listed.splits else _own_splits(found, telling.originals)
+    lots = origins.tell_lots(found, tree, listed.lots, lot_from)
+    times = origins.tell_times(found, tree, listed.times, time_from)
     samples = tuple(
         replace(
             sample,
@@ -77,7 +78,7 @@ def load(
             lot=lots.values.get(sample.name),
             time=times.values.get(sample.name),
         )
-        for sample in reading.samples
+        for sample in found
     )
     return Dataset(
         root=root,

@@ -13,7 +13,7 @@ class Reading:
     """What a layout read. Each sample's `part` is still its own name; `datasets.parts` tells parts apart.
 
     Attributes:
-        samples: every labelled image, sorted by name.
+        samples: every labelled image, in any order.
         problems: what is wrong with the set.
         inverted: the set's masks draw the background bright.
         parts: sample name → part, for a layout that says which part an image shows; empty for one that does not.
@@ -33,7 +33,7 @@ class Layout:
         name: what `--layout` takes.
         shape: the folders in a few words, for messages.
         score: how sure it is that the tree has this layout, 0 (it has not) … 1.
-        read: the tree's samples, sorted by name; raises LayoutError, LabelError.
+        read: the tree's samples; raises LayoutError, LabelError.
     """
 
     name: str

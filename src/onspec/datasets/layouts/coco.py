@@ -44,7 +44,7 @@ def read(tree: Tree) -> Reading:
     samples = [draft.sample(tree, image, split_of(image.parts[:-1])) for image, draft in reader.drafts.items()]
     idle = [image for image in tree.images if image not in reader.drafts]
     problems = [*reader.problems, *size_problems(tree, reader.drafts), *not_listed(idle, "any COCO file")]
-    return Reading(tuple(sorted(samples, key=lambda s: s.name)), tuple(problems))
+    return Reading(tuple(samples), tuple(problems))
 
 
 COCO = Layout("coco", "a JSON file with images, annotations and categories, beside or above the images", score, read)

@@ -79,7 +79,7 @@ def read(tree: Tree) -> Reading:
     ]
     unused = [image for image in idle if image not in set(good)]
     return Reading(
-        tuple(sorted(samples, key=lambda s: s.name)),
+        tuple(samples),
         (*problems, *labels.problems, *not_listed(unused, ", ".join(str(table.path) for table in tables))),
         labels.inverted,
         {str(image): part for image, found in rows.items() if (part := _agreed(found, "part"))},

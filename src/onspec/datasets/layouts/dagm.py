@@ -37,7 +37,7 @@ def read(tree: Tree) -> Reading:
         _read_official(tree, folder, samples, problems)
     for folder in sorted({p.parent for p in tree.others if _is_ellipse_list(p, tree.root)}):
         _read_older(tree, folder, samples, problems)
-    return Reading(tuple(samples[name] for name in sorted(samples)), tuple(problems))
+    return Reading(tuple(samples.values()), tuple(problems))
 
 
 DAGM = Layout(
@@ -163,5 +163,5 @@ def _without_ellipse(image: PurePosixPath, list_file: PurePosixPath) -> Problem:
         code="unlocated",
         file=str(image),
         message=f"{image} is defective, but {list_file} has no ellipse for it",
-        suggestion="add its ellipse; until then it is not trained on, and only its verdict is tested",
+        suggestion="add its ellipse; until then it only teaches that something is there, and its verdict alone counts",
     )

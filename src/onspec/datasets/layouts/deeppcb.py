@@ -63,7 +63,7 @@ def read(tree: Tree) -> Reading:
         samples.append(Sample(str(image), tree.path(image), str(image), bool(boxes), boxes, split))
     unlisted = [image for key, image in sorted(images.items()) if key not in listed]
     problems += [_unlisted(unlisted)] if listed and unlisted else []
-    return Reading(tuple(sorted(samples, key=lambda s: s.name)), tuple(problems))
+    return Reading(tuple(samples), tuple(problems))
 
 
 DEEPPCB = Layout("deeppcb", "groupN/N/X_test.jpg with groupN/N_not/X.txt, a box a line", score, read)

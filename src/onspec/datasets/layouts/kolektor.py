@@ -50,7 +50,7 @@ def read(tree: Tree) -> Reading:
     problems = [*masks.problems, *(_without_label(i) for i in images.values() if i not in paired)]
     problems += [without_image(label) for key, label in labels.items() if key not in images]
     return Reading(
-        tuple(sorted(samples, key=lambda s: s.name)),
+        tuple(samples),
         tuple(problems),
         masks.inverted,
         {str(image): "/".join(meaningful(image.parts[:-1])) for image in paired if _SURFACE.fullmatch(image.stem)},

@@ -50,7 +50,7 @@ def read(tree: Tree) -> Reading:
         reader.drafts[image]  # without shapes it is good
     samples = [draft.sample(tree, image, split_of(image.parts[:-1])) for image, draft in reader.drafts.items()]
     problems = (*reader.problems, *size_problems(tree, reader.drafts))
-    return Reading(tuple(sorted(samples, key=lambda s: s.name)), problems)
+    return Reading(tuple(samples), problems)
 
 
 LABELME = Layout("labelme", "X.json of labelme beside X.jpg", score, read)

@@ -42,7 +42,7 @@ def read(tree: Tree) -> Reading:
     judge = _Judge(tree, pairs, masks, _names_truth(pairs))
     problems: list[Problem] = [*masks.problems, *_pairing_problems(pairs)]
     samples = [judge.sample(image, problems) for image in pairs.images]
-    return Reading(tuple(sorted(samples, key=lambda s: s.name)), tuple(problems), masks.inverted)
+    return Reading(tuple(samples), tuple(problems), masks.inverted)
 
 
 MASKS = Layout(
@@ -135,5 +135,5 @@ def _unlocated(image: PurePosixPath, masks: list[PurePosixPath]) -> Problem:
         code="unlocated",
         file=str(image),
         message=f"{image} stands in a folder of defective parts, but {what}",
-        suggestion="label it; until then it is not trained on, and only its verdict is tested",
+        suggestion="label it; until then it only teaches that something is there, and its verdict alone counts",
     )

@@ -67,7 +67,7 @@ def read(tree: Tree) -> Reading:
     ]
     left = [] if listed is None else sorted(image for image in images if image not in listed)
     problems = [*reader.problems, *size_problems(tree, reader.drafts), *not_listed(left, "ImageSets")]
-    return Reading(tuple(sorted(samples, key=lambda s: s.name)), tuple(problems))
+    return Reading(tuple(samples), tuple(problems))
 
 
 VOC = Layout("voc", "Annotations/X.xml with JPEGImages/X.jpg, or SegmentationClass/X.png", score, read)

@@ -7,8 +7,9 @@ Splits are told by `train.txt`, `val.txt` and `test.txt`, else by folders, else 
 """
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from onspec.datasets.draft import Drafts, new_drafts, no_area, without_image
 from onspec.datasets.folder_names import IMAGE_FOLDERS
@@ -35,53 +36,62 @@ _DIGITS = 4
 def score(tree: Tree) -> float:
     """Probable where the text files of images hold such lines; slight where all of them are empty."""
     paired, _ = _pair(tree)
-    sizes = [(tree.path(label).stat().st_size, label) for label in paired.values()]
+    sizes = [(tree.path(label).stat().st_size, label) for label in paired]
     told = [label for size, label in sizes if size][:50]
     if told:
         return 0.9 if any(_looks_right(tree, label) for label in told) else 0.0
-    return 0.3 if any(_is_label_folder(label) for label in paired.values()) else 0.0
+    return 0.3 if any(_is_label_folder(label) for label in paired) else 0.0
 
 
 def read(tree: Tree) -> Reading:
     """Every image with the lines of its text file.
 
     Raises:
-        LabelError: a line that is no label, is not in shares of the image or is of no class, with file and line.
+        LabelError: a line that is no label, is not in shares of the image or is of no class, with file and line; a text
+            file that may be of two images.
         SplitError: an image on the lists of two splits.
     """
     paired, orphans = _pair(tree)
     reader = _Reader(tree, read_config(tree))
-    lines = {image: lines_of(tree.path(label)) for image, label in paired.items()}
-    labelled = [image for image in paired if lines[image]]
-    sizes = sizes_of([tree.path(image) for image in labelled])
+    lines = {label: lines_of(tree.path(label)) for label in paired}
+    labelled = [(label, _only(images, tree.path(label))) for label, images in paired.items() if lines[label]]
+    sizes = sizes_of([tree.path(image) for _, image in labelled])
     for image in tree.images:
         reader.drafts[image]  # without a line it is good
-    for image, size in zip(labelled, sizes, strict=True):
-        for number, line in lines[image]:
-            reader.add(image, f"{tree.path(paired[image])}, line {number}", line, size)
+    for (label, image), size in zip(labelled, sizes, strict=True):
+        for number, line in lines[label]:
+            reader.add(image, f"{tree.path(label)}, line {number}", line, size)
     problems = [*reader.problems, *(without_image(label) for label in orphans)]
     problems += read_lists(tree, reader.config, index_images(tree.images), reader.drafts)
     samples = [reader.config.sample(tree, image, draft) for image, draft in reader.drafts.items()]
-    return Reading(tuple(sorted(samples, key=lambda s: s.name)), tuple(problems))
+    return Reading(tuple(samples), tuple(problems))
 
 
 YOLO = Layout("yolo", "images/ with labels/, a text file of boxes or polygons an image", score, read)
 
 
-def _pair(tree: Tree) -> tuple[dict[PurePosixPath, PurePosixPath], list[PurePosixPath]]:
-    """Image → its text file, and text files in a folder of labels without an image."""
-    images = {_key(image): image for image in tree.images}
-    paired: dict[PurePosixPath, PurePosixPath] = {}
+def _pair(tree: Tree) -> tuple[dict[PurePosixPath, list[PurePosixPath]], list[PurePosixPath]]:
+    """Text file → the images of its name, and text files in a folder of labels without an image."""
+    named: defaultdict[tuple[str, ...], list[PurePosixPath]] = defaultdict(list)
+    for image in tree.images:
+        named[_key(image)].append(image)
+    paired: dict[PurePosixPath, list[PurePosixPath]] = {}
     orphans = []
     for file in tree.others:
         if file.suffix.lower() != ".txt" or is_names(file):
             continue
-        image = images.get(_key(file))
-        if image is not None:
-            paired[image] = file
+        images = named.get(_key(file))
+        if images is not None:
+            paired[file] = images
         elif _is_label_folder(file):
             orphans.append(file)
     return paired, orphans
+
+
+def _only(images: list[PurePosixPath], label: Path) -> PurePosixPath:
+    if len(images) > 1:
+        raise LabelError(f"{label}: may be of {images[0]} or {images[1]}; give every image a name of its own")
+    return images[0]
 
 
 def _key(path: PurePosixPath) -> tuple[str, ...]:

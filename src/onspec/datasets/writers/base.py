@@ -66,10 +66,7 @@ class Job:
     @property
     def classes(self) -> tuple[str, ...]:
         """Every class that an annotation or a whole image has, sorted; a label that names none is of `defect`."""
-        samples = [entry.sample for entry in self.entries]
-        named = {a.cls for s in samples for a in s.annotations}
-        named |= {s.cls or DEFECT for s in samples if s.defective and not s.annotations}
-        return tuple(sorted(named)) or (DEFECT,)
+        return tuple(sorted({cls for entry in self.entries for cls in entry.sample.classes})) or (DEFECT,)
 
     def place(self, entry: Entry, path: str, split: Split | None = None) -> None:
         """Put the image's file at a path below the root, its bytes as they are.

@@ -30,7 +30,7 @@ def data(tmp_path: Path) -> Path:
     for number in range(24):
         image, mask = np.full((64, 96), 20, np.uint8), np.zeros((64, 96), np.uint8)
         if number % 2:
-            # Not all spots are of one gray: int8 rounds the input to 1/127, which some scores show.
+            # Not all spots are of one gray: int8 rounds the input, which some scores show.
             image[20:40, 30:60], mask[20:40, 30:60] = 140 + number, 255
         image[0, 0] = 20 if number % 3 == 0 else 255  # the largest value is seen in training
         write_image(folder / "images" / f"{number:02}.png", image)
@@ -38,6 +38,12 @@ def data(tmp_path: Path) -> Path:
         rows.append(f"images/{number:02}.png,{'val' if number % 3 == 0 else 'train'},{number}")
     (tmp_path / "split.csv").write_text("\n".join(rows) + "\n")
     return folder
+
+
+def judged(gray: int, *, rounded: bool = False) -> float:
+    """The score of a spot of this gray. Training images hold grays from 20 to 255, which int8 has in 255 steps."""
+    value, step = gray / 127.5 - 1, (255 - 20) / 127.5 / 255
+    return float(1 / (1 + np.exp(-12.0 * (np.round(value / step) * step if rounded else value))))
 
 
 def run_with(package: Package, folder: Path, threshold: float, window: int = 1) -> Path:
@@ -80,11 +86,9 @@ def test_a_recipe_that_judges_alike_is_written(
 def test_a_verdict_that_changes_keeps_it_from_being_written(
     onspec: Run, tiny_package: Package, data: Path, tmp_path: Path
 ) -> None:
-    """The threshold lies just under the score of a held-out part, and 8 bits round that score to under it."""
+    """The threshold lies between the score of a held-out part and what 8 bits round it to."""
     gray = 140 + 3
-    score = 1 / (1 + np.exp(-12.0 * (gray / 127.5 - 1)))
-    rounded = 1 / (1 + np.exp(-12.0 * (np.round((gray / 127.5 - 1) * 127) / 127)))
-    run = run_with(tiny_package, tmp_path / "run", float((score + rounded) / 2))
+    run = run_with(tiny_package, tmp_path / "run", (judged(gray) + judged(gray, rounded=True)) / 2)
     out = tmp_path / "low.onspec"
     given = ("quantize", run, data, "--split-file", tmp_path / "split.csv", "--out", out)
     code, table, err = onspec(*given, "--json", "--engine", "onnxruntime")
@@ -113,9 +117,8 @@ def test_golden_samples_keep_their_verdicts(onspec: Run, tiny_package: Package, 
 
     image = np.full((64, 96), 20, np.uint8)
     image[20:40, 30:60] = 131
-    score, rounded = (1 / (1 + np.exp(-12.0 * x)) for x in (131 / 127.5 - 1, round((131 / 127.5 - 1) * 127) / 127))
     package = replace(tiny_package, golden=(Golden("edge.png", encode_image(image)),))
-    run = run_with(package, tmp_path / "run", float((score + rounded) / 2))
+    run = run_with(package, tmp_path / "run", (judged(131) + judged(131, rounded=True)) / 2)
     out = tmp_path / "low.onspec"
     code, _, err = onspec("quantize", run, data, "--split-file", tmp_path / "split.csv", "--out", out)
     assert code == 1

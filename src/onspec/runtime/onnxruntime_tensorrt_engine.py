@@ -9,6 +9,7 @@ from onspec.runtime.cache import cache_folder
 from onspec.runtime.graph import Graph
 from onspec.runtime.onnxruntime_cuda_engine import CUDA
 from onspec.runtime.onnxruntime_engine import CPU, OnnxRuntimeEngine, Provider, open_session, provider_obstacle
+from onspec.runtime.precision import with_signed_activations
 
 NAME, PROVIDER = "onnxruntime-tensorrt", "TensorrtExecutionProvider"
 
@@ -27,7 +28,7 @@ def open_model(model: bytes, threads: int | None) -> OnnxRuntimeEngine:
     """
     # TF32 rounds to 10 bits: precision is the recipe's affair, not the engine's. The provider has no option for it.
     os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
-    return open_session(NAME, model, threads, [provider(model), CUDA, CPU])
+    return open_session(NAME, with_signed_activations(model), threads, [provider(model), CUDA, CPU])
 
 
 def provider(model: bytes) -> Provider:

@@ -12,6 +12,7 @@ from onspec.domain import EngineError, MissingExtraError, UsageError
 from onspec.imaging.preparation import Extent, InputSpec
 from onspec.recipe.package import Package
 from onspec.runtime.engines import INPUT
+from onspec.runtime.precision import with_signed_activations
 
 if TYPE_CHECKING:
     import tensorrt_rtx
@@ -48,7 +49,7 @@ def build(model: bytes, shapes: tuple[Shape, Shape, Shape], targets: Sequence[st
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse(model):
+    if not parser.parse(with_signed_activations(model)):
         faults = "; ".join(str(parser.get_error(i).desc()) for i in range(parser.num_errors))
         raise EngineError(f"TensorRT-RTX {trt.__version__} cannot read the network of {name}: {faults}")
     config = builder.create_builder_config()

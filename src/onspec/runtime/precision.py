@@ -4,8 +4,8 @@
   takes is unsigned, as nearly all of it comes out of a ReLU; weights are signed, of 7 bits, with a scale a channel.
   Processors without instructions for 8-bit products add them up in pairs in 16 bits, and 2 · 255 · 64 just fits in
   there; sums of 8-bit weights are cut off, by how much depends on the engine. The ranges are those seen on training
-  images; what a convolution gives is not rounded before its ReLU, nor is its bias. The network is rewritten first: a
-  concatenation forces one scale on two things. TensorRT takes only signed numbers with a zero of 0:
+  images; what a convolution gives is not rounded before its ReLU, only before a sum, nor is its bias. The network is
+  rewritten first: a concatenation forces one scale on two things. TensorRT takes only signed numbers with a zero of 0:
   `with_signed_activations`.
 - `fp16`: weights and arithmetic in half precision, for GPUs; on a CPU it is computed in float32.
 - `bf16`: float32 weights with the permission to compute in bfloat16, which OpenVINO uses on CPUs that have it.
@@ -65,7 +65,7 @@ def to_int8(model: bytes, inputs: Iterable[Tensor]) -> bytes:
         try:
             quantize_static(
                 graph.model, out, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
-                op_types_to_quantize=[*_PRODUCTS, "MaxPool"], activation_type=QuantType.QUInt8,
+                op_types_to_quantize=[*_PRODUCTS, "MaxPool", "Relu", "Add"], activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8, nodes_to_exclude=first,
                 extra_options={"OpTypesToExcludeOutputQuantization": _PRODUCTS, "QuantizeBias": False},
             )  # fmt: skip

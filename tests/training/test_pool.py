@@ -11,7 +11,7 @@ from onspec.domain import Box, LabelError, MaskFile, Polygon, Sample, Task, Unex
 from onspec.imaging.preparation import Extent
 from onspec.imaging.writing import write_image
 from onspec.training.plan import Plan
-from onspec.training.pool import Labelled, defective_of, load_labelled, load_pool, mask_spots
+from onspec.training.pool import Labelled, defective_of, load_labelled, load_pool, load_pools, mask_spots
 
 PlanFor = Callable[..., Plan]
 MakeSamples = Callable[..., list[Sample]]
@@ -132,6 +132,13 @@ def test_memory_holds_the_first_images(grain_samples: list[Sample], small_plan: 
     each = 96 * 96  # of a good part, the image alone
     pool = load_pool(grain_samples[:4], small_plan, memory_bytes=2 * each)
     assert [is_kept(item) for item in pool] == [True, True, False, False]
+
+
+def test_both_sets_share_the_memory(grain_samples: list[Sample], small_plan: Plan) -> None:
+    each = 96 * 96
+    learned, held_out = load_pools(grain_samples[:4], grain_samples[4:6], small_plan, memory_bytes=3 * each)
+    assert [item.sample for item in (*learned, *held_out)] == grain_samples[:6]
+    assert [is_kept(item) for item in (*learned, *held_out)] == [True, False, False, False, True, True]
 
 
 def test_it_tells_how_far_it_is(grain_samples: list[Sample], small_plan: Plan) -> None:

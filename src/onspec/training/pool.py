@@ -165,6 +165,17 @@ def load_pool(
     return pool
 
 
+def load_pools(
+    learned: Sequence[Sample], held_out: Sequence[Sample], plan: Plan, *, memory_bytes: int | None = None
+) -> tuple[list[Labelled], list[Labelled]]:
+    """What is trained on and what is validated on, with one memory for both, as of `load_pool`.
+
+    Held-out images come first into it: each is looked at whole, and many times.
+    """
+    pool = load_pool([*held_out, *learned], plan, memory_bytes=memory_bytes)
+    return pool[len(held_out) :], pool[: len(held_out)]
+
+
 def defective_of(pool: Iterable[Labelled]) -> list[Labelled]:
     """Those whose defects are located."""
     return [item for item in pool if item.spots]

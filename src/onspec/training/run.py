@@ -39,7 +39,7 @@ from onspec.training.networks import parameters
 from onspec.training.objectives import objective_of
 from onspec.training.plan import Plan, Reasons, read_plan, write_plan
 from onspec.training.planning import DECK, Wishes, deck_plan, make_plan
-from onspec.training.pool import Labelled, load_pool
+from onspec.training.pool import Labelled, load_pools
 from onspec.training.sampling import CropSampler
 from onspec.training.survey import survey
 from onspec.training.synthetic import Synthesiser
@@ -107,7 +107,9 @@ def train(dataset: Dataset, settings: Settings, *, say: Say, watch: Watcher) -> 
     plan, reasons = _plan(parts, dataset.camera, settings, fabric)
     refuse_other(dataset.camera, dataset.root, plan.input.camera, "the plan")
     if fabric.is_global_zero:
-        _write_plan(run / "plan.yaml", plan, reasons)
+        path = run / "plan.yaml"
+        if not (settings.resume and path.is_file() and read_plan(path) == plan):  # that has the reasons of the start
+            write_plan(path, plan, reasons)
         for name, reason in reasons.items():
             say(f"plan: {name}: {reason}")
     train_pool, val_pool = _pools(parts, plan)
@@ -221,18 +223,9 @@ def _agreed(plan: Plan, wishes: Wishes, source: str) -> Plan:
     return plan
 
 
-def _write_plan(path: Path, plan: Plan, reasons: Reasons) -> None:
-    """But where the file says the same already: it has the reasons with which the run was begun."""
-    if not path.is_file() or read_plan(path) != plan:
-        write_plan(path, plan, reasons)
-
-
 def _pools(parts: Parts, plan: Plan) -> tuple[list[Labelled], list[Labelled]]:
-    """Those to train on and those to validate on, which come first into memory: each is looked at whole, many times."""
     learned = [s for s in parts[Split.TRAIN] if s.defective or not plan.defective_only]
-    held_out = parts[Split.VAL]
-    pool = load_pool([*held_out, *learned], plan)
-    return pool[len(held_out) :], pool[: len(held_out)]
+    return load_pools(learned, parts[Split.VAL], plan)
 
 
 def _synthesiser(pool: Sequence[Labelled], plan: Plan) -> Synthesiser | None:

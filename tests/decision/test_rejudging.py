@@ -25,6 +25,8 @@ RULES: tuple[dict[str, object], ...] = (
     {"zones": {"left": {**ZONES["left"], "use": "forbid"}}, "rules": [{"name": "a", "when": {"min_area_px": 30}}]},
     {"rules": [{"name": "mm", "when": {"min_area_mm2": 0.3}}, {"name": "g", "outcome": "GRADE", "grade": "B"}]},
     {"rules": [{"name": "near", "when": {"max_distance_to_defect_px": 5.0}}]},
+    {"rules": [{"name": "dense", "max_count": 1, "per_px": 900}]},
+    {"zones": ZONES, "rules": [{"name": "dense", "when": {"zone": "left"}, "max_total_area_px": 9, "per_px": 400}]},
 )
 THRESHOLDS = (
     Thresholds(image=0.6, pixel=0.5),

@@ -11,7 +11,7 @@ from onspec.decision.judge import judge
 from onspec.decision.rules import RuleSet
 from onspec.decision.thresholds import Thresholds
 from onspec.decision.zones import Frame, Zone
-from onspec.domain import Prediction, RulesError, ScoreMap, Verdict
+from onspec.domain import PartNotFoundError, Prediction, RulesError, ScoreMap, Verdict
 from onspec.domain.pixel_size import PixelSize
 from onspec.domain.placement import Placement
 
@@ -146,7 +146,7 @@ def test_a_zone_on_a_part_that_was_not_located_is_never_passed_over() -> None:
 def test_a_zone_on_the_part_must_be_seen_whole() -> None:
     """What left the image with the part is not judged, so no rule about it can be kept."""
     cut = Placement((30, 20), (56, 20), 0.0, 1.0)
-    with pytest.raises(RulesError, match=r"2\d% of zone seal lies outside the image as the part lies"):
+    with pytest.raises(PartNotFoundError, match=r"2\d% of zone seal lies outside the image as the part lies"):
         judge(seen(0, 0), Thresholds(), on_part(), placement=cut)
     assert judge(seen(0, 0), Thresholds(), on_part("ignore"), placement=cut).verdict is Verdict.OK
 

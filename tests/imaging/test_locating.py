@@ -16,6 +16,7 @@ from onspec.imaging.aligning import Pose
 from onspec.imaging.locating import Locator, _once, locate
 from onspec.imaging.part_spec import PartSpec
 from onspec.imaging.reading import read_image
+from onspec.imaging.silhouettes import silhouettes
 
 Gray = NDArray[np.uint8]
 Point = tuple[float, float]
@@ -35,6 +36,14 @@ def shape(corners: list[Point], gray: int, back: int, size: tuple[int, int] = (3
     points = np.add(corners, (size[0] / 2 + 7.3, size[1] / 2 - 4.1))
     cv2.fillPoly(image, [np.round((points - 0.5) * 16).astype(np.int32)], gray, cv2.LINE_AA, 4)
     return image
+
+
+def test_a_hair_encloses_nothing_and_is_no_part() -> None:
+    plane = np.zeros((120, 160), np.float32)
+    plane[60:100, 20:60] = 151
+    cv2.line(plane, (149, 56), (74, 39), 247.0, 1)
+    (part,) = silhouettes(plane, None)
+    assert part.centroid == pytest.approx((40, 80), abs=0.6)
 
 
 ELL: list[Point] = [(-60, -50), (60, -50), (60, -15), (-15, -15), (-15, 50), (-60, 50)]

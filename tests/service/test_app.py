@@ -86,6 +86,17 @@ def test_a_form_with_anything_else_is_refused(client: httpx.Client, good: bytes)
     assert is_problem(torn, 400, "form")
 
 
+def test_a_form_that_ends_before_its_last_boundary_leaves_no_file_out(client: httpx.Client, good: bytes) -> None:
+    whole = client.build_request("POST", "/api/inspect", files=[("image", good), ("image", good)])
+    body, kind = whole.read(), whole.headers["content-type"]
+    last = b"--" + kind.partition("boundary=")[2].encode() + b"--\r\n"
+    assert body.endswith(last)
+    for cut in (len(last), len(last) - 4):  # without it, and in the middle of it
+        answer = client.post("/api/inspect", content=body[:-cut], headers={"Content-Type": kind})
+        assert is_problem(answer, 400, "ends before its last boundary")
+    assert len(client.post("/api/inspect", content=body, headers={"Content-Type": kind}).json()) == 2
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [(b"not an image", "image"), (b"\x89PNG\r\n\x1a\n", "truncated"), (b"\x00" * 4096, "image")],

@@ -201,7 +201,7 @@ def test_the_stream_tells_each_verdict(client: httpx.Client, good: bytes, defect
 
     connected = threading.Semaphore(0)
     with ThreadPoolExecutor(2) as readers:
-        everything, rejected = readers.submit(listen, "", 3), readers.submit(listen, "?verdict=NG", 1)
+        everything, rejected = readers.submit(listen, "", 3), readers.submit(listen, "?verdict=ng", 1)
         for _ in range(2):
             assert connected.acquire(timeout=10)
         time.sleep(0.1)
@@ -209,3 +209,7 @@ def test_the_stream_tells_each_verdict(client: httpx.Client, good: bytes, defect
             client.post("/api/inspect", content=data)
         assert [event["verdict"] for event in everything.result(20)] == ["OK", "ERROR", "NG"]
         assert [event["verdict"] for event in rejected.result(20)] == ["NG"]
+    unknown = client.get("/api/events?verdict=bad")
+    assert (unknown.status_code, unknown.json()["error"]) == (
+        422, "unknown verdict 'BAD'; choose OK, NG, REVIEW, ERROR",
+    )  # fmt: skip

@@ -17,6 +17,8 @@ from onspec.runtime.inspector import Inspector
 from onspec.service.front import SECURITY
 from onspec.service.logs import JsonLines
 from onspec.service.metrics import METRICS, MOST_VALUES, Metrics
+from onspec.service.queue import JudgeQueue, QueueFullError
+from onspec.service.versions import Version
 
 Running = Callable[..., AbstractContextManager[httpx.Client]]
 ROOT = Path(__file__).parents[2]
@@ -174,6 +176,7 @@ def test_a_fault_of_ours_has_them_too(
         ({"Host": "[::1]:8000"}, 200),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
     ],
 )
 def test_without_tokens_other_sites_pages_are_kept_out(
@@ -183,6 +186,23 @@ def test_without_tokens_other_sites_pages_are_kept_out(
         assert client.get("/v2", headers=headers).status_code == status
         own = str(client.base_url).rstrip("/")
         assert client.get("/v2", headers={"Origin": own}).status_code == 200
+
+
+def test_what_is_refused_before_its_body_is_read_is_counted(
+    running: Running, tiny: Inspector, good: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise QueueFullError("the queue is full", 1.0)
+
+    with running(tiny) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(JudgeQueue, "require_place", full)
+            assert client.post("/api/inspect", content=good).status_code == 503
+        with monkeypatch.context() as patch:
+            patch.setattr(Version, "fault", "its golden samples deviate")
+            assert client.post("/v2/models/tiny/infer", json={"inputs": []}).status_code == 503
+        text = client.get("/metrics").text
+    assert value(text, "onspec_refused_total", recipe="tiny", status="503") == 2
 
 
 def test_a_log_line_has_the_requests_id_and_the_part(running: Running, tiny: Inspector, good: bytes) -> None:

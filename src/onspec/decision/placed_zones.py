@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from onspec.decision.rules import RuleSet
 from onspec.decision.zones import Frame, Zone
-from onspec.domain import RulesError
+from onspec.domain import PartNotFoundError, RulesError
 from onspec.domain.pixel_size import PixelSize
 from onspec.domain.placement import Placement
 from onspec.imaging.regions import Region
@@ -23,8 +23,8 @@ class PlacedZones:
     a defect is, but for ignored ones.
 
     Raises at construction:
-        RulesError: a zone lies outside the image or left it with the part, is on a part that was not located, or is in
-            mm without a pixel size.
+        RulesError: a zone lies outside the image, is on a part that was not located, or is in mm without a pixel size.
+        PartNotFoundError: the part lies so that a zone on it has left the image.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class PlacedZones:
                 f"correct the rules{place}"
             )
         if zone.relative_to == "part" and zone.use != "ignore" and (hidden := zone.hidden(self._frame)) > _HIDDEN:
-            raise RulesError(
+            raise PartNotFoundError(
                 f"{hidden:.0%} of zone {name} lies outside the image as the part lies, so its rules cannot be applied "
                 "there; place the part so that the camera sees the whole zone"
             )

@@ -189,7 +189,7 @@ class Rejudge:
         if zones is None:
             zones = self._zones(seen)
         scores = Scores(score, dict(seen.class_scores) or {"defect": score})
-        site = Site(self.now.sides, zones.areas() if found else {})
+        site = Site(self.now.sides, zones.areas())
         return conclude(Sighting(scores, found, site, zones), self.now.thresholds, self.now.rules, self.now.task)
 
     def _zones(self, seen: Inspection) -> PlacedZones:

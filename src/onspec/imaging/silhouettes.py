@@ -105,7 +105,8 @@ def silhouettes(plane: Plane, bright: bool | None) -> list[Silhouette]:
     found = []
     for outline in outlines:
         x, y, w, h = cv2.boundingRect(outline)
-        if min(w, h) >= 8 and x > 0 and y > 0 and x + w < width and y + h < height:
+        inside = x > 0 and y > 0 and x + w < width and y + h < height
+        if min(w, h) >= 8 and inside and cv2.contourArea(outline) > 0:  # a line of one pixel encloses nothing
             found.append(_silhouette(np.asarray(outline, np.int32), bright))
     return found
 

@@ -10,7 +10,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from onspec.decision.rejudging import Basis, Lack, Rejudge
 from onspec.decision.rules import RuleSet
 from onspec.decision.thresholds import Thresholds
-from onspec.domain import Inspection, NotInspectableError, Task, Verdict
+from onspec.domain import ImageError, Inspection, Task, Verdict
 from onspec.domain.look import Reference
 from onspec.domain.pixel_size import PixelSizeMm
 from onspec.records.archive import Archive
@@ -158,7 +158,7 @@ class Replay:
         way = self._way(seen.recipe)
         try:
             told = way if isinstance(way, Lack) else way(seen)
-        except NotInspectableError as error:
+        except ImageError as error:  # it does not look as it should, or its part lies so that a zone is hidden
             return Replayed(entry, Verdict.ERROR, (str(error),))
         if isinstance(told, Lack):
             return Replayed(entry, None, lack=Lack.ERROR if seen.verdict is Verdict.ERROR else told)

@@ -34,7 +34,6 @@ UNCHANGING: tuple[str, ...] = (
     r"/api/inspect",
     r"/v2/models/[^/]+(/versions/[^/]+)?/infer",
     r"/v2/repository/index",
-    r"/api/recipes/[^/]+/golden",
 )
 """Paths whose POST changes nothing. Every other request that is not GET or HEAD is written down."""
 
@@ -72,10 +71,15 @@ class AuditLog:
                 "previous": FIRST if last is None else hashlib.sha256(last.rstrip(b"\n")).hexdigest(),
             }
             line = json.dumps(entry, ensure_ascii=True).encode()
-            # After a loss of power the last line may be torn: it is ended, and hashed as it is.
-            file.write(b"\n" * torn + line + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+            end = file.seek(0, os.SEEK_END)
+            try:
+                # After a loss of power the last line may be torn: it is ended, and hashed as it is.
+                file.write(b"\n" * torn + line + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.ftruncate(file.fileno(), end)  # a full disk must not leave half a line
+                raise
         return hashlib.sha256(line).hexdigest()
 
     def _open(self) -> BinaryIO:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from onspec.runtime.inspector import Decoded, Inspector
@@ -63,9 +63,28 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     return b"".join([chunk async for chunk in _limited(request, max_bytes) if chunk])
 
 
+class _WholeForm(MultiPartParser):
+    """Refuses a form without its last boundary: a file that is cut off would be left out without a word."""
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], **limits: int) -> None:
+        super().__init__(headers, self._whole(stream), **limits)
+        self._ended = False
+
+    def on_end(self) -> None:
+        """At the last boundary."""
+        self._ended = True
+        super().on_end()
+
+    async def _whole(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        async for chunk in stream:
+            yield chunk
+        if not self._ended:
+            raise MultiPartException("it ends before its last boundary")
+
+
 async def _from_form(request: Request, max_bytes: int) -> list[Upload]:
     """Files and no other field, so that nothing a client sends is silently left aside."""
-    parser = MultiPartParser(request.headers, _limited(request, max_bytes), max_files=MOST_FILES, max_fields=1)
+    parser = _WholeForm(request.headers, _limited(request, max_bytes), max_files=MOST_FILES, max_fields=1)
     parser.spool_max_size = max_bytes  # stays in memory: a request never reaches the file system
     try:
         form = await parser.parse()

@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from onspec.service.problems import Problem
+from onspec.domain import Verdict
+from onspec.service.problems import Problem, ProblemError
 
 _BEHIND = 1000
 """Events that a slow reader may be behind; then it is cut off and connects anew, rather than filling the memory."""
@@ -90,7 +91,10 @@ def router(events: Events) -> APIRouter:
         verdict: Annotated[list[str] | None, Query(description="only these verdicts; may be repeated")] = None,
     ) -> StreamingResponse:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        lines = events.stream(frozenset(verdict or ()))
+        wanted = frozenset(name.upper() for name in verdict or ())
+        if unknown := wanted - set(Verdict):
+            raise ProblemError(422, f"unknown verdict {min(unknown)!r}; choose {', '.join(Verdict)}")
+        lines = events.stream(wanted)
         return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
 
     return routes

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -84,6 +84,8 @@ class FrontDoor:
                 await response(scope, receive, answer)
         except ProblemError as problem:
             await problem.response()(scope, receive, answer)
+        except ClientDisconnect:  # in the middle of its body: nobody is there to answer, and nothing was judged
+            status = 499
         except Exception as error:  # the framework answers these outside, where no header would be added
             if started:
                 raise

@@ -74,8 +74,15 @@ def require_own_page(head: Head) -> None:
         raise ProblemError(
             421, f"host {host[:100]!r}: without tokens the service is asked by its address or as localhost only"
         )
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _netloc(origin) != host:
         raise ProblemError(403, f"origin {origin[:100]!r}: without tokens only pages of this service may ask")
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 @lru_cache(64)

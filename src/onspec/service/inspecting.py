@@ -158,8 +158,10 @@ def endpoint(recipes: Recipes, judging: Judging, max_bytes: int) -> Endpoint:
             raise ProblemError(400, "a batch is a multipart form; send it with: curl -F image=@a.png -F image=@b.png")
         _require_ids(asked, uploads)
         part_ids: list[str | None] = [*asked.part_ids] or [None] * len(uploads)
-        results = await judging.judge_many(version, list(uploads), part_ids, asked.deadline_ms)
-        return _answer("[" + ",".join([await _text(result, asked.wanted) for result in results]) + "]")
+        texts = await judging.judge_many(
+            version, list(uploads), part_ids, asked.deadline_ms, told=lambda result: _text(result, asked.wanted)
+        )
+        return _answer(f"[{','.join(texts)}]")
 
     return inspect
 

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from time import perf_counter
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from onspec.decision.inspectability import NAME as NOT_INSPECTABLE
 from onspec.domain import ImageError, Inspection, NotInspectableError, OnspecError, Verdict
@@ -21,6 +21,8 @@ from onspec.service.tracing import Tracing
 from onspec.service.versions import Version
 
 logger = logging.getLogger("onspec.service")
+
+Answer = TypeVar("Answer")
 
 
 class Kept(Protocol):
@@ -64,11 +66,15 @@ class Judging:
 
     def require_place(self, version: Version) -> None:
         """Before a body is read; raises ProblemError 503 if its image could not be judged anyway."""
-        version.require_ready()
         try:
+            version.require_ready()
             self.queue.require_place(version.inspector)
         except QueueFullError as error:
+            self.metrics.refused(version.name, 503)
             raise busy(str(error), error.retry_after_s) from None
+        except ProblemError as problem:
+            self.metrics.refused(version.name, problem.status)
+            raise
 
     async def judge(
         self,
@@ -125,27 +131,33 @@ class Judging:
         pictures: list[Picture],
         part_ids: list[str | None],
         deadline_ms: float | None = None,
-    ) -> list[Result]:
+        *,
+        told: Callable[[Result], Awaitable[Answer]],
+    ) -> list[Answer]:
         """Judge each for itself, in order; what one of them is refused for is its own ERROR.
 
+        `told` makes the answer of a result as soon as it is there: pixels and maps of all might fill the memory.
         At most a batch is in the queue at a time, so that a long list leaves room for others. The deadline is that of
         the whole list.
         """
         end = perf_counter() + (deadline_ms or self.queue.policy.deadline_ms) / 1e3
         places = asyncio.Semaphore(min(self.queue.policy.max_batch, self.queue.policy.max_queue))
 
-        async def one(picture: Picture, part_id: str | None) -> Result:
+        async def one(picture: Picture, part_id: str | None) -> Answer:
             async with places:
-                left_ms = (end - perf_counter()) * 1e3
-                try:
-                    if left_ms <= 0:
-                        return _refused(version, picture, part_id, "the deadline of the request passed; not judged")
-                    return await self.judge(version, picture, part_id, left_ms)
-                except ProblemError as problem:
-                    return _refused(version, picture, part_id, problem.sentence)
-                except Exception:  # a fault of ours with this picture; the others are judged
-                    logger.exception("fault", extra={"fields": {"image": picture.name, "part_id": part_id}})
-                    return _refused(version, picture, part_id, "internal fault; not judged; see the server's log")
+                return await told(await judged(picture, part_id))
+
+        async def judged(picture: Picture, part_id: str | None) -> Result:
+            left_ms = (end - perf_counter()) * 1e3
+            try:
+                if left_ms <= 0:
+                    return _refused(version, picture, part_id, "the deadline of the request passed; not judged")
+                return await self.judge(version, picture, part_id, left_ms)
+            except ProblemError as problem:
+                return _refused(version, picture, part_id, problem.sentence)
+            except Exception:  # a fault of ours with this picture; the others are judged
+                logger.exception("fault", extra={"fields": {"image": picture.name, "part_id": part_id}})
+                return _refused(version, picture, part_id, "internal fault; not judged; see the server's log")
 
         return await asyncio.gather(*map(one, pictures, part_ids))
 

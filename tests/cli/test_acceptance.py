@@ -141,12 +141,63 @@ def test_borderline_parts_by_folder_and_by_table(
     assert "Borderline parts" in (tmp_path / "a" / "acceptance.html").read_text()
 
 
+def test_a_table_of_borderline_parts_may_have_paths_of_windows_and_no_name_of_two_images(
+    onspec: Run, tiny_recipe_path: Path, data: Path, make_part: Part, tmp_path: Path
+) -> None:
+    write_parts(data, make_part, good=6, bad=6)
+    table = tmp_path / "b.csv"
+    table.write_text("image,borderline\nimages\\good0.png,yes\n./images/bad0.png,yes\n")
+    assert accept(onspec, tiny_recipe_path, data, tmp_path / "a", "--borderline", table)[0] == 0
+    tree = json.loads((tmp_path / "a" / "acceptance.json").read_text())
+    assert [tree["data"][kind] for kind in ("good", "defective", "borderline")] == [5, 5, 2]
+    image = make_part()
+    image[3, 3] = 0
+    write_image(data / "images" / "lot2" / "good0.png", image)
+    table.write_text("image,borderline\ngood0.png,yes\n")
+    code, _, err = accept(onspec, tiny_recipe_path, data, tmp_path / "b", "--borderline", table)
+    assert (code, "b.csv:2: 'good0.png' names no image of the set, or several" in err) == (2, True)
+
+
+@pytest.mark.parametrize("condition", ["", "  "])
+def test_a_condition_without_words_is_refused(
+    condition: str, onspec: Run, tiny_recipe_path: Path, data: Path, tmp_path: Path
+) -> None:
+    code, _, err = accept(onspec, tiny_recipe_path, data, tmp_path / "a", "--condition", condition)
+    assert (code, "--condition is empty; say on what condition it is accepted" in err) == (2, True)
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_protocol_has_the_command_with_all_that_decides(
+    onspec: Run, tiny_recipe_path: Path, data: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "b.csv"
+    table.write_text("image,borderline\n")
+    given = (
+        "--borderline",
+        table,
+        "--engine",
+        "onnxruntime",
+        "--condition",
+        "two weeks on probation",
+        "--layout",
+        "masks",
+    )
+    accept(onspec, tiny_recipe_path, data, tmp_path / "a", *given)
+    command = json.loads((tmp_path / "a" / "acceptance.json").read_text())["conditions"]["command"]
+    words = shlex.split(command)
+    for option, value in zip(given[::2], given[1::2], strict=True):
+        assert words[words.index(str(option)) + 1] == str(value)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("image\na.png\n", "needs the columns image and borderline; got image"),
         ("image,borderline\na.png,perhaps\n", "2: borderline is 'perhaps'; allowed: yes, no"),
-        ("image,borderline\nother.png,yes\n", "none of its 1 borderline images is among the test parts (other.png)"),
+        (
+            "image,borderline\nbad0.png,no\nother.png,yes\n",
+            "3: 'other.png' names no image of the set, or several; give its path in the set",
+        ),
         (None, "cannot be read as text"),
     ],
 )

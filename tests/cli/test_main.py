@@ -1,5 +1,6 @@
 """The command line as a whole: verbs, help, exit codes, and errors in one sentence."""
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -105,6 +106,12 @@ def test_the_version(onspec: Callable[..., Outcome]) -> None:
 def test_an_error_is_one_sentence_on_stderr(onspec: Callable[..., Outcome], check: Callable[..., None]) -> None:
     check(failing(DataError("no images under parts; check the folder's name")))
     assert onspec("check") == (2, "", "onspec: no images under parts; check the folder's name\n")
+
+
+def test_what_the_system_refuses_is_a_sentence_too(onspec: Callable[..., Outcome], check: Callable[..., None]) -> None:
+    check(failing(OSError(errno.ENOSPC, "No space left on device", "out/report.html")))
+    told = "onspec: out/report.html: No space left on device; check the name, your rights and the disk\n"
+    assert onspec("check") == (2, "", told)
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "check"], ["check", "--debug"]])

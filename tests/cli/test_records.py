@@ -161,6 +161,29 @@ def test_prune_removes_images_and_no_records(db: str, capsys: Said) -> None:
 
 
 @pytest.mark.parametrize(
+    ("action", "option"),
+    [
+        ("prune", ("--verdict", "OK")), ("prune", ("--station", "left")), ("prune", ("--since", "1h")),
+        ("prune", ("--not-reviewed",)), ("list", ("--truth", "good")), ("list", ("--keep-days", "3")),
+        ("export", ("--limit", "5")), ("show", ("--verdict", "NG")), ("upgrade", ("--prune-reviewed",)),
+    ],
+)  # fmt: skip
+def test_what_an_action_would_pass_over_is_refused(action: str, option: tuple[str, ...], db: str, capsys: Said) -> None:
+    """Above all, prune would have removed what it was told to keep."""
+    more = ("--keep-gb", "0.0000000001") if action == "prune" else ()
+    assert code("records", action, "--db", db, *more, *option) == 2
+    name = "--reviewed" if option[0] == "--not-reviewed" else option[0]
+    assert f"{name} means nothing to records {action}, which takes" in capsys.readouterr().err
+    assert all(archive_image(db, id_) for id_ in ids(db).values())
+
+
+def archive_image(db: str, id_: str) -> bool:
+    """Whether the file of a record is kept."""
+    with closing(Archive(db)) as archive:
+        return archive.image(archive.get(id_).record) is not None
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("look",), "unknown action 'look'; choose list, show"),

@@ -150,6 +150,16 @@ def test_a_part_has_the_verdict_of_its_worst_image() -> None:
     assert two.finding is Finding.REVIEW
 
 
+def test_an_image_that_was_not_judged_is_not_made_up_for_by_another_of_the_part() -> None:
+    two = ReferencePart(
+        part="p", reference=Reference.DEFECTIVE, cls="defect", images=(image(NG, NG), image(ERROR, ERROR))
+    )
+    assert two.verdicts == (ERROR, ERROR)
+    assert two.finding is Finding.UNJUDGED
+    found = judged([*right(60), two], AGREED.model_copy(update={"repeats": 2}))
+    assert found.outcome is Outcome.REFUSED
+
+
 def test_classes_are_told_apart() -> None:
     parts = [
         *[part(Reference.GOOD, OK, told="good")] * 3,

@@ -3,6 +3,7 @@
 import shlex
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,29 +85,35 @@ def command(
     browser = find_browser() if pdf else None
     if recipe.is_dir():
         raise UsageError(f"{recipe}: the draft of a run can still change; accepted is a recipe file: onspec pack")
+    agreed = _conditions(condition or ())
     package = open_package(recipe, public_key=public_key)
     agreement = Agreement(
         max_escape_rate=max_escape_rate, max_false_reject_rate=max_false_reject_rate, max_review_rate=max_review_rate,
         confidence=confidence, repeats=repeats,
     )  # fmt: skip
+    line = _line(recipe, data, agreement, {
+        "--borderline": borderline, "--split": split, "--layout": layout, "--split-file": split_file,
+        "--part-pattern": part_pattern, "--lot-from": lot_from, "--engine": engine, "--public-key": public_key,
+        "--out": out,
+    }, agreed)  # fmt: skip
     dataset = load(data, layout, part_pattern, lot_from=lot_from, marked=marked_in(package))
     selection = select(dataset, package, split, split_file)
     refuse_learned_from(selection, split)
-    reference = reference_parts(selection.samples, borderline)
+    reference = reference_parts(selection.samples, borderline, selection.assignment)
     require_enough(agreement, reference.count(Reference.GOOD), reference.count(Reference.DEFECTIVE))
     _make_folder(out)
     talk(f"{len(reference.parts)} parts, {len(selection.samples)} images, {repeats} repeats ({selection.rule})")
     judged = judge_repeatedly(package, engine, reference, repeats)
     judgement = decide(
         judged.parts, agreement, classes=package.recipe.classes, golden=len(package.golden),
-        golden_failed=judged.golden_failed, conditions=condition or (),
+        golden_failed=judged.golden_failed, conditions=agreed,
     )  # fmt: skip
     protocol = Protocol(
         parties=Parties(by=by, supplier=supplier, user=user, site=site, subject=subject, comment=comment),
         recipe=delivered(package, checked=public_key is not None),
         data=reference_data(dataset, selection, reference, split),
         agreement=agreement,
-        conditions=conditions(judged, started, _line(recipe, data, out, agreement, split)),
+        conditions=conditions(judged, started, line),
         judgement=judgement,
         notes=notes(package, selection, reference, agreement),
         parts=judged.parts,
@@ -117,7 +124,19 @@ def command(
     return 0 if judgement.outcome is Outcome.ACCEPTED else 1
 
 
-def _line(recipe: Path, data: Path, out: Path, agreement: "Agreement", split: str) -> str:
+def _conditions(given: Sequence[str]) -> tuple[str, ...]:
+    """What was agreed on, in words: a condition without any would accept what is not proved."""
+    from onspec.domain import UsageError
+
+    told = tuple(text.strip() for text in given)
+    if not all(told):
+        raise UsageError("--condition is empty; say on what condition it is accepted, or leave it out")
+    return told
+
+
+def _line(
+    recipe: Path, data: Path, agreement: "Agreement", options: Mapping[str, object], agreed: Sequence[str]
+) -> str:
     """The command without names and comments, which stand in the protocol anyway."""
     told = {
         "--max-escape-rate": agreement.max_escape_rate,
@@ -125,11 +144,11 @@ def _line(recipe: Path, data: Path, out: Path, agreement: "Agreement", split: st
         "--max-review-rate": agreement.max_review_rate,
         "--confidence": agreement.confidence,
         "--repeats": agreement.repeats,
-        "--split": split,
-        "--out": out,
+        **options,
     }
-    options = [text for name, value in told.items() if value is not None for text in (name, str(value))]
-    return shlex.join(["onspec", "acceptance", str(recipe), str(data), *options])
+    words = [text for name, value in told.items() if value is not None for text in (name, str(value))]
+    words += [text for condition in agreed for text in ("--condition", condition)]
+    return shlex.join(["onspec", "acceptance", str(recipe), str(data), *words])
 
 
 def _make_folder(out: Path) -> None:

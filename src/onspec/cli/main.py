@@ -76,6 +76,12 @@ def run(args: list[str] | None = None) -> NoReturn:
             raise
         typer.echo(f"onspec: {error}", err=True)
         sys.exit(2)
+    except OSError as error:  # a folder without rights, a full disk, a name that is too long
+        if debug:
+            raise
+        where = "" if error.filename is None else f"{error.filename}: "
+        typer.echo(f"onspec: {where}{error.strerror or error}; check the name, your rights and the disk", err=True)
+        sys.exit(2)
     sys.exit(0)
 
 

@@ -11,7 +11,7 @@ from onspec.records.record import Entry
 
 
 def study_of(entries: Iterable[Entry]) -> tuple[AttributeStudy, int]:
-    """The study, and how many reviewed parts are left out of it because a station has not judged them.
+    """The study of records, oldest first, and how many reviewed parts are left out, as a station has not judged them.
 
     A station is an appraiser, its inspections of a part id in the order of time are the trials, and the part's newest
     review is its truth. Parts count that every station judged, with as many trials as all of them have.
@@ -21,7 +21,7 @@ def study_of(entries: Iterable[Entry]) -> tuple[AttributeStudy, int]:
     """
     said: defaultdict[str, defaultdict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
     truth: dict[str, tuple[float, bool]] = {}
-    for entry in sorted(entries, key=lambda e: e.record.time):
+    for entry in entries:
         part, verdict = entry.record.inspection.part_id, entry.record.inspection.verdict
         if part is None or verdict is Verdict.ERROR:
             continue

@@ -1,7 +1,7 @@
 """`onspec records`: what was judged, what people say of it, and taking it elsewhere."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,23 @@ if TYPE_CHECKING:
     from onspec.records.archive import Archive
     from onspec.records.query import Filter
     from onspec.records.record import Entry
+
+
+_LIMIT = 50
+
+_FILTERS = (
+    "--since", "--until", "--verdict", "--recipe", "--part-id", "--station", "--class", "--score-min", "--score-max",
+    "--reviewed",
+)  # fmt: skip
+TAKES: Mapping[str, tuple[str, ...]] = {
+    "list": (*_FILTERS, "--limit"),
+    "show": ("ID",),
+    "review": ("ID", "--truth", "--class", "--outlines", "--by", "--note"),
+    "export": (*_FILTERS, "--out", "--to"),
+    "prune": ("--keep-days", "--keep-gb", "--prune-reviewed"),
+    "upgrade": (),
+}
+"""Action → what it takes beside the archive and --json."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +74,9 @@ def command(
     reviewed: Annotated[
         bool | None, typer.Option("--reviewed/--not-reviewed", help="Only those that somebody has reviewed, or not.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Of list: at most so many, the newest first.")] = 50,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Of list: at most so many, the newest first.", show_default=str(_LIMIT))
+    ] = None,
     truth: Annotated[str | None, typer.Option(help="Of review: good or defective.")] = None,
     outlines: Annotated[
         bool, typer.Option("--outlines", help="Of review: the recorded outlines are right, use them as labels.")
@@ -95,6 +114,13 @@ def command(
         raise UsageError(f"unknown action {action!r}; choose {', '.join(ACTIONS)}")
     if not db:
         raise UsageError("name the archive: --db records.db")
+    _refuse_unused(action, {
+        "ID": id_, "--since": since, "--until": until, "--verdict": verdict, "--recipe": recipe, "--part-id": part_id,
+        "--station": station, "--class": cls, "--score-min": score_min, "--score-max": score_max,
+        "--reviewed": reviewed, "--limit": limit, "--truth": truth, "--outlines": outlines or None, "--by": by,
+        "--note": note or None, "--out": out, "--to": to, "--keep-days": keep_days, "--keep-gb": keep_gb,
+        "--prune-reviewed": prune_reviewed or None,
+    })  # fmt: skip
     wanted = Filter(
         since=None if since is None else parse_time(since),
         until=None if until is None else parse_time(until),
@@ -104,10 +130,20 @@ def command(
     )  # fmt: skip
     with opened(db, db_files) as archive:
         asked = Asked(
-            archive, wanted, id_, limit, as_json, truth, cls, outlines, by, note, out, to, keep_days, keep_gb,
+            archive, wanted, id_, limit or _LIMIT, as_json, truth, cls, outlines, by, note, out, to, keep_days, keep_gb,
             prune_reviewed,
         )  # fmt: skip
         return ACTIONS[action](asked)
+
+
+def _refuse_unused(action: str, given: Mapping[str, object]) -> None:
+    """Refuse what would be passed over: images that were to be kept would be gone."""
+    from onspec.domain import UsageError
+
+    for name, value in given.items():
+        if value is not None and name not in TAKES[action]:
+            takes = ", ".join(TAKES[action]) or "nothing else"
+            raise UsageError(f"{name} means nothing to records {action}, which takes {takes}; leave it out")
 
 
 def _list(asked: Asked) -> int:

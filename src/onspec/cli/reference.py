@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -55,11 +55,14 @@ class ReferenceParts:
         return sum(self.reference(part) is reference for part in self.parts)
 
 
-def reference_parts(samples: Iterable["Sample"], file: Path | None) -> ReferenceParts:
+def reference_parts(samples: Iterable["Sample"], file: Path | None, names: Iterable[str] = ()) -> ReferenceParts:
     """The samples by part. Borderline is an image in a folder `borderline`, or one of which `file` says so.
 
+    Args:
+        names: of all images of the set, of which `file` may speak, too.
+
     Raises:
-        UsageError: a file that cannot be read, or that speaks of images which are not there.
+        UsageError: a file that cannot be read, or that calls an image borderline which is not in the set.
     """
     samples = list(samples)
     by_part: defaultdict[str, list[Sample]] = defaultdict(list)
@@ -67,12 +70,13 @@ def reference_parts(samples: Iterable["Sample"], file: Path | None) -> Reference
         by_part[sample.part].append(sample)
     marked = {s.name for s in samples if BORDERLINE in PurePosixPath(s.name.lower()).parts[:-1]}
     if file is not None:
-        marked |= _from_file(file, [sample.name for sample in samples])
+        marked |= _from_file(file, {*names, *(sample.name for sample in samples)})
     return ReferenceParts({part: tuple(images) for part, images in sorted(by_part.items())}, frozenset(marked))
 
 
-def _from_file(file: Path, names: Sequence[str]) -> set[str]:
-    """Names of images that a table calls borderline; a table may speak of more images than are judged here."""
+def _from_file(file: Path, names: Iterable[str]) -> set[str]:
+    """Names of images that a table calls borderline."""
+    from onspec.datasets.listed_names import ListedNames
     from onspec.domain import UsageError
 
     try:
@@ -88,16 +92,29 @@ def _from_file(file: Path, names: Sequence[str]) -> set[str]:
         got = ", ".join(columns) or "nothing"
         raise UsageError(f"{file}: needs the columns image and borderline; got {got}")
     told: set[str] = set()
-    for number, row in enumerate(rows, 2):
+    listed = ListedNames(names)
+    for number, row in _numbered(rows, file):
         word = (row.get(columns[BORDERLINE]) or "").strip().lower()
         if word not in _YES | _NO:
             raise UsageError(f"{file}:{number}: borderline is {word!r}; allowed: yes, no, 1, 0 or nothing")
         if word in _YES:
-            told.add((row.get(image) or "").strip())
-    known = {name for name in names if name in told or PurePosixPath(name).name in told}
-    if told and not known:
-        raise UsageError(f"{file}: none of its {len(told)} borderline images is among the test parts ({min(told)})")
-    return known
+            given = (row.get(image) or "").strip()
+            name = listed.find(given)
+            if name is None:
+                raise UsageError(
+                    f"{file}:{number}: {given!r} names no image of the set, or several; give its path in the set"
+                )
+            told.add(name)
+    return told
+
+
+def _numbered(rows: "csv.DictReader[str]", file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    from onspec.domain import UsageError
+
+    try:
+        yield from enumerate(rows, 2)
+    except csv.Error as error:
+        raise UsageError(f"{file}: not a table ({error}); save it again as CSV") from error
 
 
 def _dialect(text: str) -> type[csv.Dialect]:

@@ -2,11 +2,11 @@
 
 import csv
 import io
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onspec.datasets.listed_names import ListedNames
 from onspec.domain import Sample, Split, SplitError
 from onspec.imaging.writing import write_bytes
 
@@ -30,17 +30,13 @@ def read(path: Path, names: Iterable[str]) -> FileSplit:
     Raises:
         SplitError: absent, not such a table, a split that is none, an image twice or left out; by line or name.
     """
-    wanted = set(names)
-    by_file: defaultdict[str, list[str]] = defaultdict(list)
-    for name in sorted(wanted):
-        by_file[name.rsplit("/", 1)[-1]].append(name)
+    wanted = ListedNames(names)
     found = FileSplit({})
     for line, row in _rows(path):
-        given = row["image"].strip().replace("\\", "/").removeprefix("./")
-        same = by_file.get(given, [])
-        if given not in wanted and len(same) != 1:
+        given = row["image"].strip()
+        name = wanted.find(given)
+        if name is None:
             continue  # a file may list more than this folder holds
-        name = given if given in wanted else same[0]
         try:
             split = Split(row["split"].strip().lower())
         except ValueError:
@@ -53,7 +49,7 @@ def read(path: Path, names: Iterable[str]) -> FileSplit:
             text = (row.get(column) or "").strip()
             if text and told.setdefault(name, text) != text:
                 raise SplitError(f"{path}, line {line}: {given} has {column} {told[name]!r} and {text!r}; keep one")
-    missing = sorted(wanted - found.splits.keys())
+    missing = sorted(wanted.names - found.splits.keys())
     if missing:
         raise SplitError(
             f"{path}: {missing[0]} is not listed (and {len(missing) - 1} more); add a row for every image of the set"
@@ -98,7 +94,10 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
             f"{path}: got columns {', '.join(columns) or 'none'}; needs image, split, optionally part, lot, time"
         )
     reader.fieldnames = columns
-    rows = [(reader.line_num, row) for row in reader]
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise SplitError(f"{path}: not a table ({error}); save it again as CSV") from error
     short = next((line for line, row in rows if row["image"] is None or row["split"] is None), None)
     if short is not None:
         raise SplitError(f"{path}, line {short}: a row needs image and split")

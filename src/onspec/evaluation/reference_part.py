@@ -10,7 +10,8 @@ from onspec.domain import Verdict
 VERDICTS: Final = (Verdict.OK, Verdict.NG, Verdict.REVIEW, Verdict.ERROR)
 """The columns of the misclassification matrix."""
 
-_WORST_FIRST: Final = (Verdict.NG, Verdict.ERROR, Verdict.REVIEW, Verdict.OK)
+_WORST_FIRST: Final = (Verdict.ERROR, Verdict.NG, Verdict.REVIEW, Verdict.OK)
+"""That another image of the part is NG does not make up for one that was not judged."""
 
 
 class Reference(StrEnum):
@@ -70,7 +71,7 @@ class ReferencePart(_Values):
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """One a repeat: that of its worst image."""
+        """One a repeat: that of its worst image, ERROR if one could not be judged."""
         repeats = zip(*(image.verdicts for image in self.images), strict=True)
         return tuple(min(repeat, key=_WORST_FIRST.index) for repeat in repeats)
 

@@ -149,18 +149,33 @@ def test_activating_under_load_drops_no_request(
     assert seen == {old, new}
 
 
-def test_a_request_in_flight_finishes_on_the_version_that_was_unloaded(
-    running: Running, tiny: Inspector, next_one: Path, good: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entered, gate, judge = threading.Event(), threading.Event(), tiny.inspect_decoded
+def held(inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """From now on it judges only once the second event is set; the first says that an image is in work."""
+    entered, gate, judge = threading.Event(), threading.Event(), inspector.inspect_decoded
 
     def slowly(decoded: Decoded, name: str, part_id: str | None) -> Result:
         entered.set()
         assert gate.wait(20)
         return judge(decoded, name, part_id)
 
+    monkeypatch.setattr(inspector, "inspect_decoded", slowly)
+    return entered, gate
+
+
+def is_given_back(inspector: Inspector) -> bool:
+    """Whether its engine is closed, soon."""
+    for _ in range(200):
+        if inspector._engine._session is None:  # type: ignore[attr-defined]
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_request_in_flight_finishes_on_the_version_that_was_unloaded(
+    running: Running, tiny: Inspector, next_one: Path, good: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running(tiny) as client, ThreadPoolExecutor(1) as clients:
-        monkeypatch.setattr(tiny, "inspect_decoded", slowly)
+        entered, gate = held(tiny, monkeypatch)
         waiting = clients.submit(client.post, "/api/inspect", content=good)
         assert entered.wait(20)
         assert client.post("/api/recipes?activate=true", content=next_one.read_bytes()).status_code == 201
@@ -168,26 +183,15 @@ def test_a_request_in_flight_finishes_on_the_version_that_was_unloaded(
         assert tiny._engine._session is not None  # type: ignore[attr-defined]  # still needed
         gate.set()
         assert waiting.result(30).json()["recipe"] == tiny.identity
-        for _ in range(200):
-            if tiny._engine._session is None:  # type: ignore[attr-defined]
-                break
-            time.sleep(0.02)
-        assert tiny._engine._session is None  # type: ignore[attr-defined]  # given back
+        assert is_given_back(tiny)
 
 
 def test_an_image_whose_asker_has_left_may_be_in_work_while_its_version_is_unloaded(
     running: Running, tiny: Inspector, next_one: Path, good: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its engine is closed after it, and others are judged after it."""
-    entered, gate, judge = threading.Event(), threading.Event(), tiny.inspect_decoded
-
-    def slowly(decoded: Decoded, name: str, part_id: str | None) -> Result:
-        entered.set()
-        assert gate.wait(20)
-        return judge(decoded, name, part_id)
-
     with running(tiny) as client, ThreadPoolExecutor(1) as clients:
-        monkeypatch.setattr(tiny, "inspect_decoded", slowly)
+        entered, gate = held(tiny, monkeypatch)
         leaving = clients.submit(client.post, "/api/inspect?deadline_ms=300", content=good)
         assert entered.wait(20)
         assert leaving.result(30).status_code == 504
@@ -199,11 +203,7 @@ def test_an_image_whose_asker_has_left_may_be_in_work_while_its_version_is_unloa
         after = client.post("/api/inspect", content=good)
         assert (after.status_code, after.json()["verdict"]) == (200, "OK")
         assert client.get("/v2/health/ready").status_code == 200
-        for _ in range(200):
-            if tiny._engine._session is None:  # type: ignore[attr-defined]
-                break
-            time.sleep(0.02)
-        assert tiny._engine._session is None  # type: ignore[attr-defined]
+        assert is_given_back(tiny)
 
 
 def test_one_version_too_many_on_the_command_line_is_a_sentence_and_not_stored(

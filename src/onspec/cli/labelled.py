@@ -101,16 +101,13 @@ def judge_all(
 
 
 def _add(evaluator: "Evaluator", sample: "Sample", result: "Result") -> None:
-    from onspec.domain import Decision, LabelError
+    from onspec.domain import Decision
 
     told = result.inspection
     if told.score is None or result.prediction is None:
         evaluator.add_error(sample.name, sample.part, sample.defective, told.error or "", ms=_ms(result))
         return
-    try:
-        label, fault = label_of(sample, result, evaluator.classes), None
-    except LabelError as error:
-        label, fault = Label(), str(error)
+    label, fault = _label_or_fault(sample, result, evaluator.classes)
     decision = Decision(
         verdict=told.verdict, score=told.score, class_scores=told.class_scores, cls=told.cls, reasons=told.reasons,
         fired=told.fired, defects=told.defects,
@@ -162,21 +159,27 @@ def label_of(sample: "Sample", result: "Result", classes: tuple[str, ...]) -> La
     return Label(load_mask(sample, size, classes), load_boxes(sample, size, classes), cls, objects)
 
 
+def _label_or_fault(sample: "Sample", result: "Result", classes: tuple[str, ...]) -> tuple[Label, str | None]:
+    """The label; where it cannot be used an empty one, and why."""
+    from onspec.domain import LabelError
+
+    try:
+        return label_of(sample, result, classes), None
+    except LabelError as error:
+        return Label(), str(error)
+
+
 def redrawn(inspector: "Inspector", sample: "Sample") -> bytes | None:
     """JPEG of an image with its label and the answer, read and judged again; `None` where it cannot be judged.
 
     It has no label where that cannot be used: a borderline part's may be of a class that the recipe does not have.
     """
-    from onspec.domain import LabelError
     from onspec.evaluation.pictures import Shown, draw
 
     again, recipe = inspector.inspect_file(sample.image), inspector.recipe
     if again.image is None or again.prediction is None:
         return None
-    try:
-        label = label_of(sample, again, recipe.classes)
-    except LabelError:
-        label = Label()
+    label, _ = _label_or_fault(sample, again, recipe.classes)
     return draw(
         Shown(again.image, again.prediction, recipe.thresholds, recipe.task, label.truth, label.boxes, label.objects)
     )

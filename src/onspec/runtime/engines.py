@@ -137,5 +137,10 @@ def entry_of(name: str) -> EngineEntry:
     return entry
 
 
+def first_line(error: Exception) -> str:
+    """Of a library's message; its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def _module(entry: EngineEntry) -> EngineModule:
     return cast("EngineModule", importlib.import_module(entry.module))

@@ -4,6 +4,7 @@ import hashlib
 import os
 from importlib.util import find_spec
 
+from onspec import __version__
 from onspec.domain import MissingExtraError, OnspecError
 from onspec.runtime.cache import cache_folder
 from onspec.runtime.graph import Graph
@@ -28,7 +29,8 @@ def open_model(model: bytes, threads: int | None) -> OnnxRuntimeEngine:
     """
     # TF32 rounds to 10 bits: precision is the recipe's affair, not the engine's. The provider has no option for it.
     os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
-    return open_session(NAME, with_signed_activations(model), threads, [provider(model), CUDA, CPU])
+    taken = with_signed_activations(model)
+    return open_session(NAME, taken, threads, [provider(taken), CUDA, CPU])
 
 
 def provider(model: bytes) -> Provider:
@@ -41,7 +43,7 @@ def provider(model: bytes) -> Provider:
     Raises:
         EngineError: not an ONNX network.
     """
-    folder = cache_folder(f"tensorrt/{hashlib.sha256(model).hexdigest()}")
+    folder = cache_folder(f"tensorrt/{__version__}-{hashlib.sha256(model).hexdigest()}")
     kept = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)} if folder is not None else {}
     graph = Graph(model)
     return PROVIDER, {

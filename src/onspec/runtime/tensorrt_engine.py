@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from onspec import __version__
 from onspec.domain import EngineError, MissingExtraError, OnspecError
 from onspec.imaging.preparation import Tensor
 from onspec.runtime import cuda
 from onspec.runtime.cache import keep, read_cached
-from onspec.runtime.engines import INPUT, OUTPUT
+from onspec.runtime.engines import INPUT, OUTPUT, first_line
 from onspec.runtime.graph import Graph, require_ports
 from onspec.runtime.tensorrt_export import Shape, build, known_targets, make_logger
 
@@ -62,7 +63,7 @@ def ahead_of_time(model: bytes, shapes: Shapes, capability: int, *, anew: bool =
 
     target = f"sm{capability}"
     targets = [target] if target in known_targets(trt) else []
-    name = cache_name(model, shapes, trt.__version__, *targets)
+    name = cache_name(model, shapes, trt.__version__, __version__, *targets)  # how it is built is ours
     kept = None if anew else read_cached(_FOLDER, name)
     if kept is not None:
         return kept
@@ -107,8 +108,7 @@ class TensorRtEngine:
             with self._device.current():
                 return self._program_for(batch.shape, self._device).run(np.ascontiguousarray(batch, np.float32))
         except (RuntimeError, TypeError, ValueError, AttributeError) as error:  # a driver too old for it is a TypeError
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise EngineError(f"TensorRT-RTX failed on an input of shape {batch.shape}: {line}") from error
+            raise EngineError(f"TensorRT-RTX failed on an input of shape {batch.shape}: {first_line(error)}") from error
 
     def _program_for(self, shape: tuple[int, ...], device: cuda.Device) -> "_Program":
         if self._program is None or not self._program.takes(shape):

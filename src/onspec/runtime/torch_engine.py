@@ -9,6 +9,7 @@ import numpy as np
 
 from onspec.domain import EngineError, MissingExtraError, OnspecError
 from onspec.imaging.preparation import Tensor
+from onspec.runtime.engines import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,7 @@ def open_model(model: bytes, threads: int | None) -> "TorchEngine":
     try:
         return TorchEngine(network, torch.device("cuda" if gpu else "cpu"))
     except RuntimeError as error:  # as of a GPU whose memory is full
-        raise EngineError(f"the model cannot be loaded by PyTorch: {_line(error)}") from error
+        raise EngineError(f"the model cannot be loaded by PyTorch: {first_line(error)}") from error
 
 
 class TorchEngine:
@@ -86,7 +87,7 @@ class TorchEngine:
                 )
                 return np.array(scores.contiguous().numpy(), np.float32)
         except (RuntimeError, TypeError) as error:
-            raise EngineError(f"PyTorch failed on an input of shape {batch.shape}: {_line(error)}") from error
+            raise EngineError(f"PyTorch failed on an input of shape {batch.shape}: {first_line(error)}") from error
 
     def close(self) -> None:
         """Give back memory; closing twice is allowed."""
@@ -132,7 +133,3 @@ class _CudaGraph:
         self._input.copy_(batch)
         self._graph.replay()
         return self._output.cpu()
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

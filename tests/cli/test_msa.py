@@ -236,6 +236,12 @@ def edited(at: int, column: int, text: str) -> list[list[str]]:
             "{file}, line 61: value is 'n/a'; write a number such as 12.5",
         ),
         (
+            [*gauge_rows()[:-1], [*gauge_rows()[-1][:3], '"1,020"']],
+            (*ATTRIBUTE[:3], "value"),
+            "{file}, line 61: value is '1,020', elsewhere '9.00200'; write all of them with a decimal point, "
+            "and thousands without a mark",
+        ),
+        (
             [row for row in gauge_rows() if row[1] == "A"],
             (*ATTRIBUTE[:3], "value"),
             "{file}: has 1 appraiser; a gauge study needs at least 2 (AIAG: 10 parts, 3 of each other)",

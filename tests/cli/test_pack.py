@@ -118,6 +118,18 @@ def test_a_folder_that_is_no_run(onspec: Run, tmp_path: Path) -> None:
     assert "not the folder of a finished run" in err
 
 
+def test_a_golden_sample_that_gives_another_result_than_it_had_is_named(onspec: Run, run: Path, tmp_path: Path) -> None:
+    out, rules = tmp_path / "a.onspec", tmp_path / "rules.yaml"
+    rules.write_text("rules:\n  - name: large\n    when: {min_area_px: 5000}\n")
+    assert onspec("pack", run, "--out", out)[0] == 0
+    again = ("--out", tmp_path / "b.onspec", "--note", "again", "--author", "A")
+    assert "golden sample" not in onspec("pack", out, *again)[2].replace("golden samples recorded", "")
+    said = onspec("pack", out, *again, "--force", "--rules", rules)[2]
+    [line] = [line for line in said.splitlines() if line.startswith("golden sample ")]
+    assert ": was NG, score " in line
+    assert "; is OK, score " in line
+
+
 def test_a_run_without_golden_samples_says_so(onspec: Run, run: Path, tmp_path: Path) -> None:
     for file in (run / "golden").iterdir():
         file.unlink()

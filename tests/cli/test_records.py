@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onspec.cli.main import run
+from onspec.cli.replay import written
 from onspec.datasets.labels import load_mask
 from onspec.datasets.layouts import load
+from onspec.domain import RecordError, UsageError
 from onspec.imaging.writing import encode_image
 from onspec.recipe.facts import facts_of
 from onspec.recipe.reading import open_package
@@ -26,6 +28,7 @@ from onspec.records.archive import Archive
 from onspec.records.images import KeepPolicy
 from onspec.records.query import Filter
 from onspec.records.record import RecipeFacts
+from onspec.records.replay import Replayed
 from onspec.runtime.inspector import Inspector
 
 Said = pytest.CaptureFixture[str]
@@ -177,6 +180,19 @@ def test_what_an_action_would_pass_over_is_refused(action: str, option: tuple[st
     assert all(archive_image(db, id_) for id_ in ids(db).values())
 
 
+def test_images_that_are_looked_for_in_the_wrong_place_are_said(db: str, tiny_recipe_path: Path, capsys: Said) -> None:
+    Path(f"{db}.files").rename(Path(db).parent / "elsewhere")
+    for arguments in (("records", "prune", "--keep-days", "1"), ("replay", tiny_recipe_path, "--images")):
+        assert code(*arguments, "--db", db) == 0
+        assert f"there is no folder {db}.files, so no image is found" in capsys.readouterr().err
+        assert code(*arguments, "--db", db, "--db-files", f"{db}.fils") == 2
+        assert "fils: no such folder; name the one that onspec serve was given" in capsys.readouterr().err
+        assert code(*arguments, "--db", db, "--db-files", Path(db).parent / "elsewhere") == 0
+        assert "no image is found" not in capsys.readouterr().err
+    assert code("records", "list", "--db", db) == 0
+    assert "no image is found" not in capsys.readouterr().err
+
+
 def archive_image(db: str, id_: str) -> bool:
     """Whether the file of a record is kept."""
     with closing(Archive(db)) as archive:
@@ -248,6 +264,20 @@ def test_replay_under_other_rules(db: str, tiny_recipe_path: Path, tmp_path: Pat
     text = capsys.readouterr().out
     assert "NG → OK  1" in text
     assert "false rejects  1 → 0" in text
+
+
+def test_a_replay_that_ends_early_leaves_the_former_table(tmp_path: Path) -> None:
+    def broken() -> Iterator[Replayed]:
+        raise RecordError("the archive is away")
+        yield
+
+    table = tmp_path / "r.csv"
+    table.write_text("of yesterday")
+    with pytest.raises(RecordError):
+        list(written(broken(), table))
+    assert [(file, file.read_text()) for file in tmp_path.iterdir()] == [(table, "of yesterday")]
+    with pytest.raises(UsageError, match="cannot be written"):
+        list(written(iter(()), tmp_path / "absent" / "r.csv"))
 
 
 def test_replay_under_another_network_takes_images(

@@ -25,11 +25,11 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 
 
 @contextmanager
-def serving(*arguments: str | Path, log: Path) -> Iterator[str]:
+def serving(*arguments: str | Path, log: Path, **environment: str) -> Iterator[str]:
     """`onspec serve` on a free port; gives its address, once it says it."""
     with log.open("w") as stderr:
         command = [*COMMAND, *map(str, arguments), "--port", "0", "--threads", "1"]
-        process = subprocess.Popen(command, stderr=stderr, env=ENVIRONMENT)
+        process = subprocess.Popen(command, stderr=stderr, env=ENVIRONMENT | environment)
     try:
         for _ in range(600):
             if '"ready"' in log.read_text() or process.poll() is not None:
@@ -86,6 +86,21 @@ def test_tls_alone_is_spoken(
         old.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises(httpx.ConnectError), httpx.Client(verify=old) as client:
             client.get(f"{url}/v2/health/live")
+
+
+def test_the_health_check_of_the_image_speaks_tls_where_the_service_does(
+    tiny_recipe_path: Path, tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    file = Path(__file__).parents[2] / "deploy" / "serve.Dockerfile"
+    check = re.search(r"^HEALTHCHECK.*?CMD (.*?)$", file.read_text().replace("\\\n", ""), flags=re.MULTILINE)
+    assert check is not None
+    cert, key = map(str, certificate)
+    with serving(tiny_recipe_path, log=tmp_path / "log", ONSPEC_TLS_CERT=cert, ONSPEC_TLS_KEY=key) as url:
+        port = url.rpartition(":")[2]
+        for given, healthy in (({"ONSPEC_TLS_CERT": cert}, True), ({}, False)):
+            environment = ENVIRONMENT | given | {"ONSPEC_PORT": port}
+            done = subprocess.run(["sh", "-c", check[1]], env=environment, capture_output=True, check=False)
+            assert (done.returncode == 0) is healthy, done.stderr
 
 
 def free_port() -> int:

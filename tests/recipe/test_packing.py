@@ -192,6 +192,18 @@ def test_a_recipe_of_a_newer_onspec(tiny_recipe_path: Path) -> None:
         open_package(rewritten(tiny_recipe_path, recipe=json.dumps(tree).encode()))
 
 
+def test_a_field_of_another_onspec_is_not_passed_over(tiny_recipe_path: Path) -> None:
+    tree = json.loads(members(tiny_recipe_path)["recipe.json"])
+    tree["provenance"]["onspec"] = "99.1.0"
+    tree["thresholds"]["second_look"] = 0.5
+    says = r"recipe.json has thresholds.second_look, which onspec \S+ does not know; it was made by onspec 99.1.0"
+    with pytest.raises(RecipeError, match=says):
+        open_package(rewritten(tiny_recipe_path, recipe=json.dumps(tree).encode()))
+    tree["provenance"] = 3
+    with pytest.raises(RecipeError, match="made by onspec of an unknown version"):
+        open_package(rewritten(tiny_recipe_path, recipe=json.dumps(tree).encode()))
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -155,6 +155,21 @@ def test_a_damaged_frame_does_not_take_its_neighbours_along(tmp_path: Path) -> N
     assert taken == ["one", "three"]
 
 
+def test_what_is_damaged_in_the_file_of_a_dead_process_is_kept(tmp_path: Path) -> None:
+    """The last frame is sound, so that only its length shows what lies before it."""
+    spool = Spool(tmp_path)
+    for name in ("one", "two", "three"):
+        spool.append([("t", {"id": name})])
+    spool.close()
+    file = next(tmp_path.glob("*.spool"))
+    damaged = file.read_bytes().replace(b"two", b"tvo")
+    file.write_bytes(damaged)
+    taken: list[object] = []
+    assert Spool(tmp_path).drain(lambda changes: taken.extend(row["id"] for _, row in changes)) == 2
+    assert taken == ["one", "three"]
+    assert [(left.suffix, left.read_bytes()) for left in tmp_path.iterdir()] == [(".leftover", damaged)]
+
+
 def test_a_database_that_another_process_holds_goes_into_the_spool_and_back(tmp_path: Path, inspection: Make) -> None:
     with (
         closing(Archive(str(tmp_path / "r.db"), safety=Safety(max_wait_ms=30))) as archive,

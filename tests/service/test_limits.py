@@ -5,7 +5,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,6 +50,21 @@ def test_every_format_is_looked_at(tmp_path: Path, suffix: str, make_part: Calla
     require_pixels(path.read_bytes(), "a", AS_STORED, 64 * 96)
     with pytest.raises(ProblemError, match="megapixels"):
         require_pixels(path.read_bytes(), "a", AS_STORED, 64 * 96 - 1)
+
+
+@pytest.mark.parametrize(
+    ("start", "filler", "size"),
+    [
+        (b"\xff\xd8", b"\xff\xe2\0\2", b"\xff\xc0\0\x0b\x08\xff\xff\xff\xff\1\1\x11\0"),
+        (b"P5\n", b"#\n", b"50000 50000 255\n"),
+    ],
+    ids=["jpeg", "pgm"],
+)
+def test_no_header_is_walked_through_for_megabytes(start: bytes, filler: bytes, size: bytes) -> None:
+    """Its size stands behind; the decoder, which does not keep other clients waiting, refuses such a file itself."""
+    for count, refused in ((10, True), (1_000_000, False)):
+        with pytest.raises(ProblemError, match="megapixels") if refused else nullcontext():
+            require_pixels(start + filler * count + size, "a", AS_STORED, 128e6)
 
 
 def test_a_bomb_is_refused_by_every_way_in(running: Running, tiny: Inspector, good: bytes) -> None:

@@ -1,5 +1,6 @@
 """Recipes loaded, activated, rolled back, checked and unloaded while parts are judged."""
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -256,6 +257,36 @@ def test_a_service_may_begin_empty_with_a_folder(
         assert "no recipe is active" in client.get("/v2/health/ready").json()["error"]
         client.post("/api/recipes?activate=true", content=tiny_recipe_path.read_bytes())
         assert judged_by(client, good) == digest_of(tiny_recipe_path)
+
+
+def test_a_full_disk_changes_nothing_and_is_said(
+    running: Running,
+    tiny_recipe_path: Path,
+    next_one: Path,
+    tmp_path: Path,
+    good: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = FolderStore(tmp_path / "state")
+    take_in(store, [tiny_recipe_path], Opening())
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with running(store=store) as client:
+        with monkeypatch.context() as patched:
+            patched.setattr("onspec.service.store.write_all", full)
+            refused = client.post("/api/recipes?activate=true", content=next_one.read_bytes())
+            assert refused.status_code == 507
+            assert "cannot be written to (No space left on device), so nothing was changed" in refused.json()["error"]
+        assert judged_by(client, good) == digest_of(tiny_recipe_path)
+        assert client.post("/api/recipes?activate=true", content=next_one.read_bytes()).status_code == 201
+        assert judged_by(client, good) == digest_of(next_one)
+        with monkeypatch.context() as patched:
+            patched.setattr("onspec.service.store.write_all", full)
+            assert client.post("/api/recipes/tiny/rollback").status_code == 507
+        assert judged_by(client, good) == digest_of(next_one)
+    assert not list((tmp_path / "state" / "files").glob(".*"))
 
 
 def test_a_damaged_state_or_file_is_said(tiny_recipe_path: Path, tmp_path: Path) -> None:

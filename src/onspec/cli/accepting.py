@@ -4,7 +4,7 @@ import hashlib
 import platform
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from onspec.domain import Inspection, Sample
     from onspec.evaluation.reference_part import ReferencePart
     from onspec.recipe.package import Package
-    from onspec.runtime.inspector import Result
 
 
 @dataclass(slots=True)
@@ -44,6 +43,7 @@ def judge_repeatedly(package: "Package", engine: str, reference: "ReferenceParts
     Raises:
         EngineError, MissingExtraError: the engine cannot run.
     """
+    from onspec.cli.progress import tracked
     from onspec.runtime.golden import run_golden
     from onspec.runtime.inspector import Inspector
 
@@ -58,7 +58,7 @@ def judge_repeatedly(package: "Package", engine: str, reference: "ReferenceParts
             if repeat == 0:
                 failed = [outcome.name for outcome in run_golden(inspector, package.golden) if not outcome.ok]
             with closing(inspector.inspect_files(sample.image for sample in order)) as results:
-                bar = _with_bar(results, len(order), f"repeat {repeat + 1} of {repeats}")
+                bar = tracked(results, len(order), f"repeat {repeat + 1} of {repeats}")
                 for sample, result in zip(order, bar, strict=True):
                     said[sample.name].inspections.append(result.inspection)
     for sample in samples:
@@ -141,11 +141,3 @@ def versions(engine: str) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _with_bar(results: "Iterator[Result]", total: int, what: str) -> "Iterator[Result]":
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    yield from track(results, what, total, console=console, disable=not console.is_terminal)

@@ -23,6 +23,18 @@ class Judged:
     average_precision: float | None
 
 
+def as_next_version(child: "Package", parent: "Package", *, by: str, note: str) -> "Package":
+    """The child as the version after its parent, made now."""
+    from datetime import UTC, datetime
+
+    from onspec.recipe.lineage import next_version
+    from onspec.recipe.reading import with_digest
+
+    return next_version(
+        with_digest(child), parent, at=datetime.now(UTC).isoformat(timespec="seconds"), by=by, note=note
+    )
+
+
 def engines_to_compare(asked: list[str] | None) -> list[str]:
     """The engines to compare on.
 

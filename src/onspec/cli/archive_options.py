@@ -28,15 +28,25 @@ def opened(db: str, files: Path | None) -> Iterator["Archive"]:
 
     Raises:
         MissingExtraError: the extra `serve` is not installed.
-        UsageError, RecordError: it cannot be opened.
+        UsageError, RecordError: it cannot be opened; a folder was named that is none.
     """
     from onspec.cli.progress import talk
-    from onspec.domain import RecordError
+    from onspec.domain import RecordError, UsageError
     from onspec.records.archive import Archive
 
+    if files is not None and not files.is_dir():
+        raise UsageError(f"--db-files {files}: no such folder; name the one that onspec serve was given")
     with closing(Archive(db, files, create=False)) as archive:
         try:
             archive.settle()
         except RecordError as error:
             talk(f"onspec: {error}; what is shown may lack the newest records")
         yield archive
+
+
+def tell_of_no_images(archive: "Archive") -> None:
+    """Say so before kept images are looked for where none can be."""
+    from onspec.cli.progress import talk
+
+    if not archive.folder.is_dir():
+        talk(f"onspec: there is no folder {archive.folder}, so no image is found; name another with --db-files")

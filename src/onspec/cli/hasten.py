@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onspec.cli.alike import able, changes, engines_to_compare, golden_scores, judge_all_of, precision_fault, spread
+from onspec.cli.alike import (
+    able,
+    as_next_version,
+    changes,
+    engines_to_compare,
+    golden_scores,
+    judge_all_of,
+    precision_fault,
+    spread,
+)
 from onspec.cli.data_options import marked_in
 from onspec.cli.split_options import LotFrom, PartPattern, SplitFile
 
@@ -129,7 +138,10 @@ def command(
         talk(f"{out} was not written: it would not be {parent.recipe.name} made faster{more}; see docs/speed.md")
         return 1
     child = _finished(parent, made, outcomes, work, len(held_out))
-    child = child if recipe.is_dir() else _next_version(child, parent)
+    if not recipe.is_dir():
+        child = as_next_version(
+            child, parent, by="onspec hasten", note="a coarse network says where the parent's network looks"
+        )
     pack(child, out, signing_key=sign)
     talk(f"{out}: {open_package(out).identity}, hastened from {parent.identity}")
     return 0
@@ -242,17 +254,6 @@ def _finished(parent: "Package", made: "Made", outcomes: list[Outcome], work: Wo
     child = with_digest(replace(made.package, recipe=recipe))
     with closing(Inspector(child, REFERENCE)) as inspector:
         return replace(child, golden=record_golden(inspector, child.golden))
-
-
-def _next_version(child: "Package", parent: "Package") -> "Package":
-    from datetime import UTC, datetime
-
-    from onspec.recipe.lineage import next_version
-    from onspec.recipe.reading import with_digest
-
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    note = "a coarse network says where the parent's network looks"
-    return next_version(with_digest(child), parent, at=now, by="onspec hasten", note=note)
 
 
 def _as_json(outcomes: list[Outcome], work: Work, made: "Made", faults: list[str], out: Path) -> str:

@@ -93,9 +93,11 @@ def judge_all(
 
     A label that cannot be used still says whether the part is defective: the verdict counts, and nothing else.
     """
+    from onspec.cli.progress import tracked
+
     paths = (sample.image for sample in selection.samples)
     with closing(inspector.inspect_files(paths)) as results:
-        for sample, result in zip(selection.samples, _with_bar(results, len(selection.samples)), strict=True):
+        for sample, result in zip(selection.samples, tracked(results, len(selection.samples), "judging"), strict=True):
             _add(evaluator, sample, result)
             yield sample, result.inspection
 
@@ -297,11 +299,3 @@ def _extended(dataset: "Dataset", known: Mapping[str, "Split"]) -> dict[str, "Sp
     of_lot = {s.lot: known[s.name] for s in dataset.samples if s.name in known and s.lot is not None}
     new = {s.name: of_part.get(s.part, of_lot.get(s.lot or "", Split.TEST)) for s in dataset.samples}
     return new | dict(known)
-
-
-def _with_bar(results: "Iterator[Result]", total: int) -> "Iterator[Result]":
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    yield from track(results, "judging", total, console=console, disable=not console.is_terminal)

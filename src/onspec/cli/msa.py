@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onspec.cli.archive_options import DbFiles
+
 if TYPE_CHECKING:
     from onspec.evaluation.agreement import AttributeStudy
     from onspec.evaluation.gauge import GaugeStudy
@@ -28,6 +30,7 @@ def command(
         str | None,
         typer.Option(help="In place of a CSV: the archive of onspec serve --db, its stations as appraisers."),
     ] = None,
+    db_files: DbFiles = None,
     recipe: Annotated[str | None, typer.Option(help="With --db: only this recipe, NAME or NAME@sha256:HEX.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for msa.json and msa.html.")] = None,
@@ -44,7 +47,7 @@ def command(
     from onspec.evaluation.msa_page import render
     from onspec.imaging.writing import write_bytes
 
-    name, study = _study(file, kind, db, recipe)
+    name, study = _study(file, kind, db, db_files, recipe)
     figures = _analyse(study, tolerance)
     text = figures.model_dump_json(indent=2)
     if out is not None:
@@ -58,13 +61,13 @@ def command(
 
 
 def _study(
-    file: Path | None, kind: str | None, db: str | None, recipe: str | None
+    file: Path | None, kind: str | None, db: str | None, db_files: Path | None, recipe: str | None
 ) -> "tuple[str, AttributeStudy | GaugeStudy]":
     """What the page calls the study, and the study."""
     from onspec.cli.study import read_study
     from onspec.domain import UsageError
 
-    if (file is None) == (db is None) or (db is None and recipe is not None):
+    if (file is None) == (db is None) or (db is None and (recipe, db_files) != (None, None)):
         raise UsageError("give either a CSV file, or --db URL with the archive (and --recipe, if it has several)")
     if file is not None:
         return file.name, read_study(file, kind)
@@ -74,7 +77,7 @@ def _study(
     from onspec.cli.recorded_study import study_of
     from onspec.records.query import Filter
 
-    with opened(str(db), None) as archive:
+    with opened(str(db), db_files) as archive:
         study, left_out = study_of(archive.walk(Filter(recipe=recipe)))
         if left_out:
             typer.echo(f"left out: {left_out} reviewed parts that not every station judged", err=True)

@@ -75,6 +75,7 @@ def command(
         package = package if shown is None else shown.put_into(package, inspector)
         if golden_from is not None:
             package = replace(package, golden=chosen_from(golden_from, inspector))
+        known = {golden.name: golden.expected for golden in package.golden}
         package = replace(package, golden=record_golden(inspector, package.golden))
         located = _located(inspector, package)
     package = _aged(with_digest(package), before, author, note)
@@ -83,6 +84,13 @@ def command(
     if package.recipe.parent is not None:
         talk(f"version {package.recipe.version}, made from {package.recipe.parent}; {package.state}")
     talk(_golden_summary(package))
+    for golden in package.golden:
+        was, now = known[golden.name], golden.expected
+        if was is not None and now is not None and was != now:
+            talk(
+                f"golden sample {golden.name}: was {was.verdict}, score {was.score:.3f}; is {now.verdict}, score "
+                f"{now.score:.3f}, which is what it must give from now on"
+            )
     if located:
         talk(located)
     return 0

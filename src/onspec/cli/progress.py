@@ -2,15 +2,27 @@
 
 import math
 import sys
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import typer
+
+T = TypeVar("T")
 
 
 def talk(sentence: str) -> None:
     """One sentence to stderr."""
     typer.echo(sentence, err=True)
+
+
+def tracked(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The items, with a bar that counts them."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    yield from track(items, what, total, console=console, disable=not console.is_terminal)
 
 
 class TrainingProgress:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onspec.cli.alike import able, changes, engines_to_compare, golden_scores, judge_all_of, precision_fault, spread
+from onspec.cli.alike import (
+    able,
+    as_next_version,
+    changes,
+    engines_to_compare,
+    golden_scores,
+    judge_all_of,
+    precision_fault,
+    spread,
+)
 from onspec.cli.data_options import marked_in
 from onspec.cli.split_options import LotFrom, PartPattern, SplitFile
 
@@ -116,7 +125,8 @@ def command(
         talk(f"{out} was not written: {to} does not judge as {parent.recipe.name} does{more}; see docs/engines.md")
         return 1
     child = _finished(parent, child, to, len(learned), len(held_out.samples), outcomes)
-    child = child if recipe.is_dir() else _next_version(child, parent, to)
+    if not recipe.is_dir():
+        child = as_next_version(child, parent, by="onspec quantize", note=f"{to} of the parent's network")
     pack(child, out, signing_key=sign)
     talk(f"{out}: {open_package(out).identity}, {to} of {parent.identity}")
     return 0
@@ -195,16 +205,6 @@ def _finished(
     )  # fmt: skip
     provenance = parent.recipe.provenance.model_copy(update={"quantized": made})
     return replace(child, recipe=parent.recipe.model_copy(update={"provenance": provenance}), golden=golden)
-
-
-def _next_version(child: "Package", parent: "Package", to: str) -> "Package":
-    from datetime import UTC, datetime
-
-    from onspec.recipe.lineage import next_version
-    from onspec.recipe.reading import with_digest
-
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return next_version(with_digest(child), parent, at=now, by="onspec quantize", note=f"{to} of the parent's network")
 
 
 def _tolerant(sample: "Golden", outcomes: list[Outcome]) -> "Golden":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onspec.cli.archive_options import Db, DbFiles, Since, Until
+from onspec.cli.archive_options import Db, DbFiles, Since, Until, tell_of_no_images
 
 if TYPE_CHECKING:
     from onspec.records.archive import Archive
@@ -237,6 +237,7 @@ def _export(asked: Asked) -> int:
     if kind not in WRITERS:
         allowed = ", ".join([*tables, *WRITERS])
         raise UsageError(f"cannot export to {kind or str(asked.out)!r}; choose --to {allowed}")
+    tell_of_no_images(asked.archive)
     done, missing = write_reviewed(asked.archive, entries, asked.out, kind)
     good, defective = (sum(split[truth] for split in done.splits.values()) for truth in ("good", "defective"))
     typer.echo(f"{asked.out}: {done.layout}, {good} good and {defective} defective images")
@@ -262,6 +263,7 @@ def _prune(asked: Asked) -> int:
     policy = KeepPolicy(days=asked.keep_days, gigabytes=asked.keep_gb, reviewed=not asked.prune_reviewed)
     if not policy.limited:
         raise UsageError("say what is to be kept: --keep-days N, --keep-gb N, or both")
+    tell_of_no_images(asked.archive)
     pruned = asked.archive.prune(policy)
     if asked.as_json:
         told = {

@@ -77,6 +77,7 @@ def reference_parts(samples: Iterable["Sample"], file: Path | None, names: Itera
 def _from_file(file: Path, names: Iterable[str]) -> set[str]:
     """Names of images that a table calls borderline."""
     from onspec.datasets.listed_names import ListedNames
+    from onspec.datasets.text_file import delimiter_of
     from onspec.domain import UsageError
 
     try:
@@ -85,7 +86,7 @@ def _from_file(file: Path, names: Iterable[str]) -> set[str]:
         raise UsageError(
             f"{file}: cannot be read as text ({error}); give a CSV with columns image, borderline"
         ) from error
-    rows = csv.DictReader(io.StringIO(text), dialect=_dialect(text))
+    rows = csv.DictReader(io.StringIO(text), delimiter=delimiter_of(text.split("\n", 1)[0]))
     columns = {(column or "").strip().lower(): column for column in rows.fieldnames or ()}
     image = next((columns[name] for name in _IMAGE if name in columns), None)
     if image is None or BORDERLINE not in columns:
@@ -115,13 +116,6 @@ def _numbered(rows: "csv.DictReader[str]", file: Path) -> Iterator[tuple[int, di
         yield from enumerate(rows, 2)
     except csv.Error as error:
         raise UsageError(f"{file}: not a table ({error}); save it again as CSV") from error
-
-
-def _dialect(text: str) -> type[csv.Dialect]:
-    class Told(csv.excel):
-        delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
-
-    return Told
 
 
 def refuse_learned_from(selection: "Selection", split: str) -> None:

@@ -14,6 +14,7 @@ from onspec.cli.archive_options import Db, DbFiles, Since, Until
 if TYPE_CHECKING:
     from onspec.recipe.package import Package
     from onspec.records.replay import Judge, Replayed, Summary
+    from onspec.records.table import Cell
 
 _COLUMNS = ("id", "time", "part_id", "image", "score", "before", "after", "truth", "from_image", "reasons")
 
@@ -43,7 +44,7 @@ def command(
 
     Example: onspec replay tile.onspec --db records.db --rules stricter.yaml --since 7d
     """
-    from onspec.cli.archive_options import opened
+    from onspec.cli.archive_options import opened, tell_of_no_images
     from onspec.domain import UsageError
     from onspec.recipe.facts import facts_of
     from onspec.recipe.reading import open_package, with_rules
@@ -64,9 +65,11 @@ def command(
     summary = Summary()
     with ExitStack() as stack:
         archive = stack.enter_context(opened(db, db_files))
+        if images:
+            tell_of_no_images(archive)
         judge = _judge(package, engine, stack) if images else None
         replayed = Replay(archive, RecipeFacts(*facts_of(package)), judge).run(wanted)
-        for one in _written(replayed, out):
+        for one in written(replayed, out):
             summary.add(one)
     typer.echo(json.dumps(summary.as_json()) if as_json else _text(summary, images))
     return 0
@@ -86,32 +89,35 @@ def _judge(package: "Package", engine: str, stack: ExitStack) -> "Judge":
     return judge
 
 
-def _written(replayed: "Iterator[Replayed]", out: Path | None) -> "Iterator[Replayed]":
+def written(replayed: "Iterator[Replayed]", out: Path | None) -> "Iterator[Replayed]":
     """Each part on its way, written if asked for."""
     from onspec.domain import UsageError
+    from onspec.records.files import aside
     from onspec.records.table import cell
 
     if out is None:
         yield from replayed
         return
     try:
-        file = out.open("w", encoding="utf-8", newline="")
+        with aside(out) as handle, open(handle, "w", encoding="utf-8", newline="", closefd=False) as file:
+            writer = csv.writer(file)
+            writer.writerow(_COLUMNS)
+            for one in replayed:
+                writer.writerow([cell(value) for value in _row(one)])
+                yield one
     except OSError as error:
         raise UsageError(f"{out}: cannot be written ({error.strerror})") from error
-    with file:
-        writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        for one in replayed:
-            record, truth = one.entry.record, one.entry.truth
-            seen = record.inspection
-            after = "" if one.after is None else one.after.value
-            why = "; ".join(one.reasons) if one.lack is None else one.lack.value
-            row = (
-                record.id, record.time, seen.part_id, seen.image, seen.score, one.before.value, after,
-                None if truth is None else truth.truth, one.from_image, why,
-            )  # fmt: skip
-            writer.writerow([cell(value) for value in row])
-            yield one
+
+
+def _row(one: "Replayed") -> "tuple[Cell, ...]":
+    record, truth = one.entry.record, one.entry.truth
+    seen = record.inspection
+    after = None if one.after is None else one.after.value
+    why = "; ".join(one.reasons) if one.lack is None else one.lack.value
+    return (
+        record.id, record.time, seen.part_id, seen.image, seen.score, one.before.value, after,
+        None if truth is None else truth.truth, one.from_image, why,
+    )  # fmt: skip
 
 
 def _text(summary: "Summary", images: bool) -> str:

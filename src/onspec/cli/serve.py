@@ -105,8 +105,12 @@ def command(
     max_rate: Annotated[
         float | None, typer.Option(min=0.001, help="Requests a second of a token, or without tokens of an address.")
     ] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate with its chain (PEM); speaks TLS only.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Private key of --tls-cert (PEM, no password).")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(envvar="ONSPEC_TLS_CERT", help="Certificate with its chain (PEM); speaks TLS only.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(envvar="ONSPEC_TLS_KEY", help="Private key of --tls-cert (PEM, no password).")
+    ] = None,
     audit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append who changed what, JSON lines chained by their hashes.")
     ] = None,

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from onspec.datasets.text_file import delimiter_of
 from onspec.domain import DataError, UsageError, Verdict
 from onspec.evaluation.agreement import CATEGORIES, AttributeStudy
 from onspec.evaluation.gauge import GaugeStudy
@@ -90,7 +91,7 @@ def _table(file: Path) -> tuple[dict[str, int], list[_Row]]:
     """Column → its place, and every row that is not blank."""
     lines = _text(file).splitlines(keepends=True)
     first = next((line for line in lines if line.strip()), "")
-    delimiter = max(",;\t", key=first.count)
+    delimiter = delimiter_of(first)
     filled = _fields(file, lines, delimiter)
     header = [re.sub(r"[^a-z0-9]", "", name.casefold()) for name in next(filled, (0, []))[1]]
     places = {
@@ -196,6 +197,13 @@ def _gauge(file: Path, rows: Sequence[_Row], grid: _Grid) -> GaugeStudy:
     for column, count in zip(_DESIGN, grid.shape, strict=True):
         if count < 2:
             raise DataError(f"{file}: has 1 {column}; a gauge study needs at least 2 (AIAG: 10 parts, 3 of each other)")
+    marks = {mark: row for row in rows for mark in ",." if mark in row.cells["value"]}
+    if len(marks) > 1:
+        at, of = marks[","], marks["."].cells["value"]
+        raise DataError(
+            f"{file}, line {at.line}: value is {at.cells['value']!r}, elsewhere {of!r}; write all of them with a "
+            "decimal point, and thousands without a mark"
+        )
     values = np.zeros(grid.shape, np.float64)
     for row, place in zip(rows, grid.places, strict=True):
         values[place] = _number(file, row)

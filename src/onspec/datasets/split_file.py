@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from onspec.datasets.listed_names import ListedNames
+from onspec.datasets.text_file import delimiter_of
 from onspec.domain import Sample, Split, SplitError
 from onspec.imaging.writing import write_bytes
 
@@ -87,7 +88,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     except UnicodeDecodeError as error:
         raise SplitError(f"{path}: split file is not UTF-8 text; save it as CSV in UTF-8") from error
     first = text.split("\n", 1)[0]
-    reader = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in first and "," not in first else ",")
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter_of(first))
     columns = [name.strip().lower() for name in reader.fieldnames or []]
     if "image" not in columns or "split" not in columns:
         raise SplitError(

@@ -7,9 +7,8 @@ from pathlib import PurePosixPath
 
 from onspec.datasets.image_index import index_images
 from onspec.datasets.label_table import COLUMNS, SUFFIXES, Table
+from onspec.datasets.text_file import delimiter_of
 from onspec.datasets.tree import Tree
-
-_DELIMITERS = (",", ";", "\t")
 
 
 def read_column(tree: Tree, column: str) -> dict[str, str] | None:
@@ -57,7 +56,7 @@ def _headers(tree: Tree) -> Iterator[tuple[PurePosixPath, str, list[str]]]:
                 first = next(islice(file, 1), "").strip()
         except OSError:
             continue
-        delimiter = max(_DELIMITERS, key=first.count)
+        delimiter = delimiter_of(first)
         yield path, delimiter, [name.strip().strip('"') for name in first.split(delimiter)]
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from onspec.domain import LabelError
 
+_DELIMITERS = (",", ";", "\t")
+
 
 def read_text(path: Path, what: str = "label file") -> str:
     """The whole file, without the mark that some editors write first; `what` it is stands in the error.
@@ -28,6 +30,11 @@ def lines_of(path: Path) -> list[tuple[int, str]]:
     """
     lines = enumerate(read_text(path).splitlines(), 1)
     return [(number, line.strip()) for number, line in lines if line.strip()]
+
+
+def delimiter_of(header: str) -> str:
+    """What separates the cells of a table, by its first line: comma, semicolon or tab, whichever it has most of."""
+    return max(_DELIMITERS, key=header.count)
 
 
 def number_of(text: str) -> float:

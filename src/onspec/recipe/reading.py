@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from onspec import __version__
 from onspec.decision.rules import read_rules
 from onspec.domain import IntegrityError, RecipeError, RulesError
 from onspec.recipe import archive, signature
@@ -146,7 +147,20 @@ def _recipe(data: bytes, name: str) -> Recipe:
     try:
         return Recipe.model_validate_json(data)
     except ValidationError as error:
+        unknown = next((d["loc"] for d in error.errors() if d["type"] == "extra_forbidden"), None)
+        if unknown is not None:
+            raise RecipeError(
+                f"{name}: recipe.json has {'.'.join(map(str, unknown))}, which onspec {__version__} does not know; it "
+                f"was made by onspec {_maker(tree)}: upgrade onspec, or make the recipe with this one"
+            ) from error
         raise RecipeError(f"{name}: recipe.json does not hold a recipe: {_first(error)}") from error
+
+
+def _maker(tree: object) -> str:
+    """The version that a recipe says it was made by."""
+    provenance = tree.get("provenance") if isinstance(tree, dict) else None
+    made_by = provenance.get("onspec") if isinstance(provenance, dict) else None
+    return made_by if isinstance(made_by, str) else "of an unknown version"
 
 
 def _golden(members: Mapping[str, bytes], name: str) -> tuple[Golden, ...]:

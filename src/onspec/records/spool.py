@@ -5,6 +5,7 @@ writes its own file and holds a lock on it; the file of a process that died is u
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import logging
@@ -119,9 +120,9 @@ class Spool:
                         os.fsync(handle)
                         self._end = self.frames = 0
                     return count
-            for batch, after in _batches(handle, begin, end):
-                take([change for frame in batch for change in frame])
-                count, begin = count + len(batch), after
+            for batch in _batches(handle, begin, end):
+                take(batch.changes)
+                count, begin = count + batch.frames, batch.end
             begin = end
 
     def _others(self) -> Iterator[Path]:
@@ -138,12 +139,12 @@ class Spool:
             if not _locked(handle) or not path.exists():
                 return 0
             self._given_up = True  # until all of it is taken
-            end, count, reached = os.fstat(handle).st_size, 0, 0
-            for batch, after in _batches(handle, 0, end):
-                take([change for frame in batch for change in frame])
-                count, reached = count + len(batch), after
-            if reached < end:
-                _warn(path, end - reached)
+            end, count, sound = os.fstat(handle).st_size, 0, 0
+            for batch in _batches(handle, 0, end):
+                take(batch.changes)
+                count, sound = count + batch.frames, sound + batch.size
+            if sound < end:
+                _warn(path, end - sound)
                 path.replace(path.with_suffix(".leftover"))
             else:
                 path.unlink()
@@ -155,9 +156,9 @@ class Spool:
 
 
 def _warn(path: Path, left: int) -> None:
-    """The last frame of a process that was killed while it wrote: its verdict was never given."""
+    """As of the last frame of a process that was killed while it wrote, whose verdict was never given."""
     fields = {"file": path.name, "bytes": left}
-    logger.warning("spool ended in a frame that was never finished", extra={"fields": fields})
+    logger.warning("spool holds bytes that are no whole frame; the file is kept", extra={"fields": fields})
 
 
 def _locked(handle: int) -> bool:
@@ -168,17 +169,27 @@ def _locked(handle: int) -> bool:
     return True
 
 
-def _batches(handle: int, begin: int, end: int) -> Iterator[tuple[list[list[Change]], int]]:
-    """Frames and where the last of them ends."""
-    batch: list[list[Change]] = []
-    after = begin
-    for content, after in _frames(handle, begin, end):
-        batch.append([(table, row) for table, row in json.loads(content)])
-        if len(batch) == _AT_A_TIME:
-            yield batch, after
-            batch = []
-    if batch:
-        yield batch, after
+@dataclasses.dataclass
+class _Batch:
+    """Frames that lie in a file, of which `size` bytes are theirs."""
+
+    end: int
+    changes: list[Change] = dataclasses.field(default_factory=list)
+    frames: int = 0
+    size: int = 0
+
+
+def _batches(handle: int, begin: int, end: int) -> Iterator[_Batch]:
+    batch = _Batch(begin)
+    for content, batch.end in _frames(handle, begin, end):
+        batch.changes += [(table, row) for table, row in json.loads(content)]
+        batch.frames += 1
+        batch.size += _HEAD.size + len(content)
+        if batch.frames == _AT_A_TIME:
+            yield batch
+            batch = _Batch(batch.end)
+    if batch.frames:
+        yield batch
 
 
 def _frames(handle: int, begin: int, end: int) -> Iterator[tuple[bytes, int]]:

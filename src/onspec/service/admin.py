@@ -70,6 +70,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "No such recipe or version."},
     409: {"model": Problem, "description": "Not possible in its present condition."},
     422: {"model": Problem, "description": "Not a recipe, not signed as it must be, or its golden samples deviate."},
+    507: {"model": Problem, "description": "The folder of recipes cannot be written to, as when the disk is full."},
 }
 
 

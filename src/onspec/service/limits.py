@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from time import monotonic
 
 from onspec.domain import UsageError
-from onspec.imaging import png
+from onspec.imaging import png, tiff
 from onspec.imaging.camera import Camera
 from onspec.imaging.header import size_in
 from onspec.service.problems import ProblemError
 
 _MOST_KEYS = 10_000
 """Buckets kept; the one unused for longest goes first, so that made-up addresses do not fill the memory."""
+
+_HEADER = 1 << 18
+"""Bytes in which a header is looked for, but for a TIFF's, which may stand at the end: what holds millions of small
+segments or lines would keep every other client waiting."""
 
 ONCE = frozenset(
     b"host authorization content-type content-length content-encoding transfer-encoding onspec-deadline-ms origin "
@@ -78,7 +82,7 @@ def require_pixels(data: bytes, name: str, camera: Camera, most: float) -> None:
     if data.startswith(png.MAGIC) and len(data) >= 24:  # without a walk through its chunks: this is the common one
         size: tuple[int, int] | None = struct.unpack_from(">II", data, 16)
     else:
-        size = size_in(io.BytesIO(data), camera)
+        size = size_in(io.BytesIO(data if data.startswith(tiff.MAGICS) else data[:_HEADER]), camera)
     if size is not None and size[0] * size[1] > most:
         raise ProblemError(
             422,

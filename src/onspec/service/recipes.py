@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -246,7 +247,7 @@ class Recipes:
         return version
 
     def _opened(self, data: bytes) -> Version:
-        with self._store.arriving(data) as path:
+        with _written(), self._store.arriving(data) as path:
             try:
                 return Version(self._open(path))
             except OnspecError as error:
@@ -255,7 +256,8 @@ class Recipes:
     async def _admit(self, version: Version, data: bytes) -> None:
         try:
             await self._require_passed(version, "it was not loaded")
-            await asyncio.to_thread(self._store.keep, version.digest, data)
+            with _written():
+                await asyncio.to_thread(self._store.keep, version.digest, data)
             await self._change(lambda state: state.add(version.name, version.digest), version)
         except Exception:
             version.inspector.close()
@@ -315,7 +317,8 @@ class Recipes:
             return self.generation
 
     async def _change(self, edit: Callable[[State], None], arriving: Version | None = None) -> None:
-        state = await asyncio.to_thread(self._store.change, edit)
+        with _written():
+            state = await asyncio.to_thread(self._store.change, edit)
         if arriving is not None:
             self._versions[arriving.name, arriving.digest] = arriving
         self._apply(state)
@@ -354,6 +357,17 @@ class Recipes:
         """Give the engines back."""
         for version in self._versions.values():
             version.inspector.close()
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Around what writes to the folder of recipes: a disk that takes nothing is no fault of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise ProblemError(
+            507, f"the folder of recipes cannot be written to ({error.strerror}), so nothing was changed; make room"
+        ) from error
 
 
 def take_in(store: FolderStore, paths: Sequence[Path], opening: Opening) -> None:

@@ -8,7 +8,6 @@ DIR/lock                     held while the state is changed, so that several wo
 
 import copy
 import fcntl
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from onspec.domain import RecipeError, UsageError
+from onspec.records.files import aside, write_all
 from onspec.service.state import State
 
 Edit = Callable[[State], None]
@@ -116,14 +116,5 @@ class FolderStore(MemoryStore):
 
 def _write_durably(path: Path, data: bytes) -> None:
     """A reader, and a machine that lost its power, sees the old file or the whole new one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with aside(path) as handle:
+        write_all(handle, data)

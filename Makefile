@@ -2,17 +2,20 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+# Files of tests, two at a time.
+TWO := --numprocesses 2 --dist loadfile
 
 BIN := $(VENV)/bin
 # Written last, so that a setup that was cut off is done again; older than pyproject.toml, it is brought up to date.
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-container check format clean
+.PHONY: help venv demo test test-slow test-container check format clean
 
 help:
 	@echo "make demo            the whole way on generated data, from images to a verdict and a report (under 5 minutes)"
-	@echo "make test            all tests but those that build container images (under 10 minutes)"
+	@echo "make test            the tests, without those that take long (under 10 minutes)"
+	@echo "make test-slow       those that train or wait for seconds (about 12 minutes)"
 	@echo "make test-container  builds and runs the serving image; needs root, buildah and debootstrap"
 	@echo "make check           format, lint, strict types, import directions (under 1 minute)"
 	@echo "make format          brings the code into the form that check asks for"
@@ -37,9 +40,14 @@ demo: $(READY)
 	$(BIN)/onspec demo --out demo
 
 # Training in a process of its own: in one with every inference engine loaded before it, torch crashed.
+# What takes long and trains nothing measures time or starts processes of its own, and is alone on the machine.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not container" --ignore tests/training $(PYTEST_ARGS)
-	$(BIN)/python -m pytest tests/training $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and not container" $(TWO) --ignore tests/training $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(TWO) tests/training $(PYTEST_ARGS)
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m "slow and not container" --ignore tests/training $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m slow $(TWO) tests/training $(PYTEST_ARGS)
 
 test-container: $(READY)
 	$(BIN)/python -m pytest -m container --timeout 1500 $(PYTEST_ARGS)

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from onspec.cli import main as cli
 from onspec.domain import Task
 from onspec.imaging.preparation import Extent, InputSpec
 from onspec.imaging.writing import encode_image
@@ -35,6 +36,19 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ONSPEC_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def onspec(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command in this process: exit code, stdout, stderr. Arguments become text."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exited:
+            cli.run([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return int(str(exited.value.code)), captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

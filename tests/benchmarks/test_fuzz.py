@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FORMATS = (
     "png 8", "png 16", "png palette", "png alpha", "png interlaced", "jpeg", "jpeg gray", "jpeg progressive", "tiff",

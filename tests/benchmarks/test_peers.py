@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_peers_agree_and_are_timed() -> None:
     peers = ["onnxruntime_plain", "torch_eager", "onspec_onnxruntime", "onspec_folder"]
     command = [sys.executable, "-m", "benchmarks.peers", "--size", "64", "--rounds", "2", "--threads", "1", "--only"]

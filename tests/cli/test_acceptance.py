@@ -257,6 +257,7 @@ def test_without_a_browser_there_is_no_pdf_and_that_is_said(
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.slow
 def test_a_pdf_by_a_real_browser(onspec: Run, tiny_recipe_path: Path, data: Path, tmp_path: Path) -> None:
     if not any(shutil.which(name) for name in BROWSERS):
         pytest.skip("no Chromium is installed; install the Debian package chromium")

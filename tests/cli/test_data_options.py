@@ -44,6 +44,7 @@ def test_another_word_is_refused() -> None:
         marked_as("white")
 
 
+@pytest.mark.slow
 def test_a_recipe_remembers_it(cells: Path, tmp_path: Path, onspec: Callable[..., tuple[int, str, str]]) -> None:
     run = tmp_path / "run"
     code, _, said = onspec("train", cells, "--out", run, "--steps", "12", "--marked", "bright")
@@ -58,6 +59,7 @@ def test_a_recipe_remembers_it(cells: Path, tmp_path: Path, onspec: Callable[...
     assert json.loads((tmp_path / "other" / "metrics.json").read_text())["pixel"] != by_marked["pixel"]
 
 
+@pytest.mark.slow
 def test_a_recipe_remembers_that_masks_number_objects(
     cells: Path, tmp_path: Path, onspec: Callable[..., tuple[int, str, str]]
 ) -> None:

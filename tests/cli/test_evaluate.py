@@ -88,6 +88,7 @@ def test_metrics_predictions_and_report(onspec: Run, run: Path, data: Path, tmp_
     assert ODD not in html
 
 
+@pytest.mark.slow
 def test_json_on_stdout(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
     code, said, _ = onspec("evaluate", run, data, "--out", tmp_path / "e", "--json")
     assert code == 0
@@ -100,6 +101,7 @@ def test_dice_and_iou_against_a_label_beside_the_spot(onspec: Run, run: Path, da
     assert (float(row["dice"]), float(row["iou"])) == pytest.approx((0.5, 1 / 3), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("split", "says", "images"),
     [("train", "trained on these", 3), ("val", "chosen on these", 2), ("all", "part of", 12)],
@@ -145,6 +147,7 @@ def test_rules_decide_the_verdict(onspec: Run, run: Path, data: Path, tmp_path: 
     assert "Escapes: 4" in (tmp_path / "e" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_rules_decide_at_other_thresholds_too(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
     """The spot has 60 px: a rule about more than that accepts it at every threshold, one about less at none."""
     for least, caught in ((50, 4), (1000, 0)):
@@ -174,6 +177,7 @@ def test_zones_and_sizes_in_mm(onspec: Run, run: Path, data: Path, tmp_path: Pat
     assert "Each zone" in (tmp_path / "e" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_what_errors_cost(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
     onspec("evaluate", run, data, "--out", tmp_path / "e")
     costs = json.loads((tmp_path / "e" / "metrics.json").read_text())["costs"]
@@ -216,6 +220,7 @@ def test_images_that_came_later_count_as_test(
     assert rows["images/later.png"]["truth"] == "good"
 
 
+@pytest.mark.slow
 def test_data_that_the_recipe_does_not_know_is_split_anew(onspec: Run, run: Path, data: Path, tmp_path: Path) -> None:
     (run / "split.csv").write_text("image,split\nelsewhere.png,train\n")
     code, _, err = onspec("evaluate", run, data, "--out", tmp_path / "e")
@@ -239,6 +244,7 @@ def test_good_parts_that_the_recipe_does_not_know_are_all_judged(
     assert len(rows_of(tmp_path / "e")) == 4
 
 
+@pytest.mark.slow
 def test_the_sets_own_split_is_taken_where_the_recipe_has_none(
     onspec: Run, run: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -299,6 +305,7 @@ def test_without_its_packages_it_says_so_at_once(
     assert "pip install 'onspec[evaluate]'" in err
 
 
+@pytest.mark.slow
 def test_it_loads_no_torch(run: Path, data: Path, tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom onspec.cli.evaluate import command\n"
@@ -309,6 +316,7 @@ def test_it_loads_no_torch(run: Path, data: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_real_images_with_their_real_labels(
     onspec: Run, real_data: Path, tiny_package: Package, tmp_path: Path

@@ -125,6 +125,7 @@ def test_a_detector(onspec: Run, make_toned: Toned, make_toned_part: Part, tmp_p
     assert "Box AP" in (tmp_path / "e" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_segmentation_of_several_classes_labelled_with_boxes(
     onspec: Run, make_toned: Toned, make_toned_part: Part, tmp_path: Path
 ) -> None:

@@ -93,6 +93,7 @@ def run_of(package: Package, folder: Path, model: bytes) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_recipe_that_judges_alike_and_faster_is_written(
     onspec: Run, tiny_package: Package, data: Path, tmp_path: Path
 ) -> None:
@@ -145,6 +146,7 @@ def _other_commands(onspec: Run, out: Path, run: Path, data: Path, tmp_path: Pat
     assert "of the fine network on a whole image" in err
 
 
+@pytest.mark.slow
 def test_what_does_not_pay_is_not_written(onspec: Run, tiny_package: Package, data: Path, tmp_path: Path) -> None:
     run, out = run_of(tiny_package, tmp_path / "run", tiny_package.model), tmp_path / "fast.onspec"
     code, _, err = onspec(

@@ -192,6 +192,7 @@ def test_the_member_has_its_place(recipe: Path) -> None:
     assert list(members)[2] == archive.TAUGHT == "part/taught.png"
 
 
+@pytest.mark.slow
 def test_evaluate_judges_with_the_zone_on_the_part(onspec: Run, recipe: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     for number, (angle, shift) in enumerate(MOVES):

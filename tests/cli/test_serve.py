@@ -93,6 +93,7 @@ def parts(tmp_path: Path, make_part: Callable[..., NDArray[Any]]) -> list[Path]:
     return paths
 
 
+@pytest.mark.slow
 def test_its_verdicts_are_those_of_onspec_inspect(tiny_recipe_path: Path, parts: list[Path]) -> None:
     lines = subprocess.run(
         [*COMMAND, "inspect", str(tiny_recipe_path), *map(str, parts)],
@@ -123,6 +124,7 @@ def test_it_says_where_it_is_then_logs_json_and_ends_with_0(tiny_recipe_path: Pa
     assert not any("traceback" in line for line in server.log)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_what_is_in_flight_finish(tiny_recipe_path: Path, parts: list[Path], number: int) -> None:
     """The body comes slowly: the signal arrives in the middle of the request, and the answer is still a verdict."""
@@ -153,6 +155,7 @@ def test_readers_of_events_do_not_keep_it_from_stopping(tiny_recipe_path: Path) 
         assert time.perf_counter() - start < 10
 
 
+@pytest.mark.slow
 def test_a_decompression_bomb_is_refused_by_its_header(tiny_recipe_path: Path) -> None:
     """20,000 × 20,000 px of gray in 400 KB would take 400 MB unpacked."""
     with serving(tiny_recipe_path) as server:
@@ -163,12 +166,14 @@ def test_a_decompression_bomb_is_refused_by_its_header(tiny_recipe_path: Path) -
         assert peak_mb(server.process.pid) - before < 100
 
 
+@pytest.mark.slow
 def test_the_limit_of_pixels_is_a_setting(tiny_recipe_path: Path, parts: list[Path]) -> None:
     with serving(tiny_recipe_path, "--max-megapixels", "0.0062") as server:  # the parts have 0.006144
         assert httpx.post(f"{server.url}/api/inspect", content=parts[0].read_bytes()).status_code == 200
         assert httpx.post(f"{server.url}/api/inspect", content=bomb(80)).status_code == 422
 
 
+@pytest.mark.slow
 def test_idle_takes_no_cpu(tiny_recipe_path: Path) -> None:
     with serving(tiny_recipe_path) as server:
         time.sleep(0.5)
@@ -177,6 +182,7 @@ def test_idle_takes_no_cpu(tiny_recipe_path: Path) -> None:
         assert cpu_s(server.process.pid) - before <= 0.05
 
 
+@pytest.mark.slow
 def test_tokens_of_a_file_and_of_the_environment(tiny_recipe_path: Path, tmp_path: Path, parts: list[Path]) -> None:
     (tmp_path / "tokens").write_text(f"{TOKEN}\n")
     header = {"Authorization": f"Bearer {TOKEN}"}
@@ -243,6 +249,7 @@ def test_options_that_cannot_be_are_sentences(tiny_recipe_path: Path, capsys: py
         assert words in refused(capsys, *options)
 
 
+@pytest.mark.slow
 def test_it_keeps_what_was_activated_over_a_restart(tiny_recipe_path: Path, tmp_path: Path, parts: list[Path]) -> None:
     """It may begin empty; then the folder alone is enough."""
     state = tmp_path / "state"

@@ -20,6 +20,8 @@ import httpx
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-m", "onspec.cli", "serve"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("ONSPEC_", "OTEL_"))}
 

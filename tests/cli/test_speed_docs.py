@@ -35,12 +35,14 @@ def place(tiny_recipe_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("onspec bench ")])
 def test_bench_as_the_page_calls_it(command: str, onspec: Run, place: Path) -> None:
     assert onspec(*shlex.split(command)[1:], "--rounds", 3)[0] == 0
     assert (place / "bench.png").is_file() == ("--out" in command)
 
 
+@pytest.mark.slow
 def test_folder_speed_as_the_page_calls_it(place: Path) -> None:
     (command,) = (c for c in COMMANDS if "folder_speed" in c)
     words = [str(place / word) if word in ("tile.onspec", "images") else word for word in shlex.split(command)]

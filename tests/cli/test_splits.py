@@ -68,6 +68,7 @@ def notes(onspec: Run, run: Path, data: Path, tmp_path: Path) -> Callable[..., t
     return evaluate
 
 
+@pytest.mark.slow
 def test_the_same_data_are_known_without_the_options_of_training(notes: Callable[..., tuple[str, str]]) -> None:
     for options in ((), ("--lot-from", LOTS)):
         err, noted = notes(*options)

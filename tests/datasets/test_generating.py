@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from onspec.datasets.flaws import outline
 from onspec.datasets.labels import classes_of
 from onspec.datasets.layouts import load
+from onspec.datasets.painting import Generated
 from onspec.datasets.splitting import assign
 from onspec.datasets.synth import generate, kinds_of, label_mask, paint, paint_kinds
 from onspec.datasets.textures import SIZE, TEXTURES
@@ -119,15 +121,26 @@ def energies(image: NDArray[np.uint8], where: tuple[slice, slice] = np.s_[:, :])
     return np.stack(maps, axis=-1)
 
 
+@cache
+def defective(texture: int, n: int, contrast: float = 1) -> Generated:
+    """What more than one test looks at."""
+    return paint(texture, n, defective=True, contrast=contrast)
+
+
+@cache
+def good_energies(texture: int) -> NDArray[np.float32]:
+    """float32 (places, 13) of good images."""
+    images = [paint(texture, n, defective=False).image for n in range(3)]
+    return np.concatenate([energies(image)[32:-32:24, 32:-32:24].reshape(-1, 13) for image in images])
+
+
 def shares_that_stand_out(texture: int, contrast: float) -> tuple[float, float]:
     """Shares of the defects at whose centre the texture, and the brightness, are not as on the same good surface."""
-    good = np.concatenate(
-        [energies(paint(texture, n, defective=False).image)[32:-32:24, 32:-32:24].reshape(-1, 13) for n in range(3)]
-    )
+    good = good_energies(texture)
     centre, spread = good.mean(axis=0), good.std(axis=0)
     strange, brightness = [], []
     for n in range(IMAGES):
-        made = paint(texture, n, defective=True, contrast=contrast)
+        made = defective(texture, n, contrast)
         at = tuple(slice(round(v) - 40, round(v) + 41) for v in middle(made.labels[0]))
         z = (energies(made.image, (at[1], at[0]))[40, 40] - centre) / spread
         strange.append(np.abs(z[1:]).max())
@@ -141,6 +154,7 @@ def middle(label: Ellipse | Polygon) -> tuple[float, float]:
     return (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
 
 
+@pytest.mark.slow
 @every_texture
 def test_texture_tells_and_brightness_does_not(texture: int) -> None:
     strange, bright = shares_that_stand_out(texture, 1)
@@ -148,6 +162,7 @@ def test_texture_tells_and_brightness_does_not(texture: int) -> None:
     assert bright <= 0.1
 
 
+@pytest.mark.slow
 @every_texture
 def test_without_contrast_the_surface_is_good(texture: int) -> None:
     strange, bright = shares_that_stand_out(texture, FAINTEST)
@@ -155,27 +170,29 @@ def test_without_contrast_the_surface_is_good(texture: int) -> None:
     assert bright <= 0.1
 
 
+@pytest.mark.slow
 @every_texture
 def test_the_fainter_the_contrast_the_less_differs_from_the_good_surface(texture: int) -> None:
     """Against the good surface of the same random numbers, within the label and on the average over images."""
     differences = np.zeros((4, 6))
     for n in range(differences.shape[1]):
-        good = paint(texture, n, defective=True, contrast=FAINTEST)
+        good = defective(texture, n, FAINTEST)
         inside = label_mask(good.labels[0]).astype(bool)
         for place, contrast in enumerate((0.01, 0.25, 0.5, 1)):
-            image = paint(texture, n, defective=True, contrast=contrast).image
+            image = defective(texture, n, contrast).image
             differences[place, n] = np.abs(image.astype(np.float32) - good.image)[inside].mean()
     mean = differences.mean(axis=1)
     assert (np.diff(mean) > 0).all()
     assert mean[0] < mean[-1] / 4
 
 
+@pytest.mark.slow
 @every_texture
 @pytest.mark.parametrize("contrast", [1, 0.5])
 def test_the_mean_gray_is_kept_and_labels_are_coarse_ellipses(texture: int, contrast: float) -> None:
     differences = []
     for n in range(IMAGES):
-        made = paint(texture, n, defective=True, contrast=contrast)
+        made = defective(texture, n, contrast)
         inside = label_mask(made.labels[0]).astype(bool)
         assert 0.003 < inside.mean() < 0.08
         differences.append(float(made.image[inside].mean()) - float(made.image[~inside].mean()))
@@ -184,12 +201,11 @@ def test_the_mean_gray_is_kept_and_labels_are_coarse_ellipses(texture: int, cont
     assert abs(np.mean(differences)) < 3
 
 
+@pytest.mark.slow
 @every_texture
 def test_size_scales_the_defect(texture: int) -> None:
-    normal, small = (
-        [label_mask(paint(texture, n, defective=True, size=size).labels[0]).mean() for n in range(IMAGES)]
-        for size in (1, 0.3)
-    )
+    normal = [label_mask(defective(texture, n).labels[0]).mean() for n in range(IMAGES)]
+    small = [label_mask(paint(texture, n, defective=True, size=0.3).labels[0]).mean() for n in range(IMAGES)]
     assert np.array(small) == pytest.approx(0.09 * np.array(normal), rel=0.05)
     assert np.mean(small) < 0.0035
 
@@ -241,6 +257,7 @@ def test_published_images_stay_what_they_are(texture: int) -> None:
         assert np.abs(halves @ image.ravel().astype(np.int64) - expected).max() <= 4
 
 
+@pytest.mark.slow
 @every_texture
 def test_every_kind_lies_within_its_label_and_keeps_the_mean(texture: int) -> None:
     for kind in kinds_of(texture):

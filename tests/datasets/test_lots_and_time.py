@@ -72,6 +72,7 @@ def made(drawn: Sequence[tuple[int, int | None, int, str]]) -> list[Sample]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["chance", "time"])
 @given(images, st.integers(0, 99))
 def test_no_part_and_no_lot_stands_in_two_splits_and_order_does_not_matter(
@@ -87,6 +88,7 @@ def test_no_part_and_no_lot_stands_in_two_splits_and_order_does_not_matter(
     assert list(groups_of(samples)) == list(groups_of(samples[::-1]))
 
 
+@pytest.mark.slow
 @given(images, st.integers(0, 99))
 def test_to_learn_from_good_parts_no_lot_leaks_either(drawn: list[tuple[int, int | None, int, str]], seed: int) -> None:
     rows = [(part, lot, time, "good") for part, lot, time, _ in drawn[::2]]
@@ -124,7 +126,8 @@ def lots(count: int, parts: int, *, bad: int, kinds: Sequence[str] = ("crack",))
 def test_whole_lots_come_near_the_shares_of_truth_and_kind() -> None:
     data = dataset(lots(20, 12, bad=4, kinds=("crack", "hole")))
     for seed in range(3):
-        counts = Counter((s.name.split("/")[0], assign(data, seed=seed)[s.name]) for s in data.samples)
+        assignment = assign(data, seed=seed)
+        counts = Counter((s.name.split("/")[0], assignment[s.name]) for s in data.samples)
         for kind, total in (("good", 160), ("crack", 40), ("hole", 40)):
             assert counts[kind, TEST] == pytest.approx(total / 4, abs=total / 20)
             assert counts[kind, VAL] == pytest.approx(0.15 * total, abs=total / 20)
@@ -373,6 +376,7 @@ def test_the_files_date_is_a_time_only_when_asked_for(root: Path) -> None:
     assert {s.time for s in load(root).samples} == {None}
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_magnetic_tiles_split_by_their_counter(real_data: Path) -> None:
     data = load(real_data / "magnetic_tile", time_from=r"num_(\d+)")

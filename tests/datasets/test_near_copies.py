@@ -58,6 +58,7 @@ CHANGES: dict[str, Callable[[Gray], Gray]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_copy_is_found_among_surfaces_of_one_material(change: str) -> None:
     images = [surface(n) for n in range(30)]
@@ -65,6 +66,7 @@ def test_a_changed_copy_is_found_among_surfaces_of_one_material(change: str) -> 
     assert groups([*images, CHANGES[change](images[4])]) == [[4, 30]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["encoded anew", "half as large"])
 @pytest.mark.parametrize("designs", [1, 3])
 def test_parts_of_one_design_are_no_copies_but_a_copy_of_one_is(designs: int, change: str) -> None:

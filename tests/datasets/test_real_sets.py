@@ -14,7 +14,7 @@ from onspec.datasets.splitting import assign, leaks
 from onspec.domain import Split
 from onspec.imaging.reading import read_image
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -116,6 +116,7 @@ def test_the_score_of_one_class_is_that_of_its_map(values: NDArray[np.float32], 
     assert decision.class_scores == {"defect": decision.score}
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(predictions(), thresholds, tasks)
 def test_the_image_reaches_the_threshold_exactly_when_a_region_does(p: Prediction, t: Thresholds, task: Task) -> None:
@@ -131,6 +132,7 @@ def test_the_image_reaches_the_threshold_exactly_when_a_region_does(p: Predictio
     assert (decision.verdict is Verdict.OK) == (decision.score < t.lowest)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(predictions(), thresholds, tasks, st.data())
 def test_a_higher_score_anywhere_never_makes_a_verdict_better(
@@ -166,6 +168,7 @@ def test_one_more_defect_apart_from_the_others_never_turns_ng_into_ok(
     assert [SEVERITY[v] for v in verdicts] == sorted(SEVERITY[v] for v in verdicts)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(predictions(), thresholds, tasks)
 def test_the_order_of_classes_decides_nothing(p: Prediction, t: Thresholds, task: Task) -> None:

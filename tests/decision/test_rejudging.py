@@ -74,6 +74,7 @@ bases = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(spots, bases, bases)
 def test_what_is_told_from_a_record_is_what_the_image_says(of: list[Spot], then: Basis, now: Basis) -> None:

@@ -125,6 +125,7 @@ def rule_sets(draw: st.DrawFn) -> RuleSet:
     return rules(*kept, default=default)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(rule_sets(), st.lists(defects, max_size=5), defects)
 def test_one_more_defect_never_makes_a_verdict_better(made: RuleSet, parts: list[Found], more: Found) -> None:

@@ -52,7 +52,7 @@ def test_a_python_without_venv_is_told_how_to_get_it(tmp_path: Path) -> None:
     assert "apt-get install python3-venv" in done.stderr
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "test-container"])
+@pytest.mark.parametrize("target", ["demo", "test", "test-slow", "check", "test-container"])
 def test_each_target_sets_up_its_own_environment_first(target: str, tmp_path: Path) -> None:
     lines = make("--dry-run", target, f"VENV={tmp_path}/venv").stdout.splitlines()
     ready = lines.index(f"touch {tmp_path}/venv/.ready")
@@ -87,5 +87,5 @@ def test_ci_runs_the_same_targets_and_is_executable() -> None:
     path = ROOT / ".ci" / "run"
     assert os.access(path, os.X_OK)
     called = re.findall(r"^make (\S+)$", path.read_text(), re.MULTILINE)
-    assert set(called) == {"check", "test", "test-container"}
+    assert set(called) == {"check", "test", "test-slow", "test-container"}
     assert subprocess.run(["bash", "-n", path], check=False).returncode == 0

@@ -32,7 +32,7 @@ FAULTS = ("Images that got no verdict", "Defects by kind")
 STILL = {"Images waiting or in work", "Engine faults", "Records not yet in the data base", "Workers replaced"}
 """Panels that show 0 while all is well."""
 
-pytestmark = pytest.mark.prometheus
+pytestmark = [pytest.mark.prometheus, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -63,6 +63,7 @@ def test_limits_that_say_nothing_are_refused() -> None:
         require_enough(AGREED.model_copy(update={"max_review_rate": 0.01}), 100, 100)
 
 
+@pytest.mark.slow
 @given(st.integers(59, 400), st.data())
 def test_accepted_is_what_the_exact_bound_allows(n: int, data: st.DataObject) -> None:
     escapes = data.draw(st.integers(0, n // 8))

@@ -119,6 +119,7 @@ def true_escape_rate(threshold: float, levels: int | None) -> float:
     return threshold if levels is None else float(np.mean((np.arange(levels) + 0.5) / levels < threshold))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [None, 40])
 @pytest.mark.parametrize(("rate", "confidence", "parts"), [(0.05, 0.95, 100), (0.1, 0.9, 60), (0.2, 0.8, 40)])
 def test_coverage_over_a_thousand_draws(rate: float, confidence: float, parts: int, levels: int | None) -> None:
@@ -220,6 +221,7 @@ def test_a_looser_rate_never_lets_more_escape(good: list[float], bad: list[float
         assert relaxed.false_reject_bound <= loose + 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [None, 40])
 @pytest.mark.parametrize(("rate", "confidence", "parts"), [(0.05, 0.95, 100), (0.2, 0.8, 40)])
 def test_false_rejects_are_covered_over_a_thousand_draws(

@@ -56,6 +56,7 @@ def test_the_bound_is_where_the_lower_curve_reaches_90_percent() -> None:
     assert curve.probability(np.array([curve.size_at(0.9)]))[0] == pytest.approx(0.9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "slope"), [(80, 5.0), (60, 2.0)])
 def test_how_often_the_bound_holds(n: int, slope: float) -> None:
     """a90/95 is over the true a90 in 95 % of data sets and more; chance leaves 300 of them at 92 %."""

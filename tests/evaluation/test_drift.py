@@ -110,6 +110,7 @@ def test_kolmogorov_errs_to_the_safe_side(n: int, m: int) -> None:
     assert chance.kolmogorov(0, n, m) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [20, 100, 1000])
 @pytest.mark.parametrize("m", [30, 200])
 def test_alarms_without_change_are_no_more_than_stated(n: int, m: int) -> None:
@@ -200,6 +201,7 @@ def test_psi_by_hand() -> None:
 # Windows
 
 
+@pytest.mark.slow
 def test_no_change_is_no_alarm() -> None:
     rng = np.random.default_rng(8)
     found = [assess(parts(rng, 300), reference(rng), parts(rng, 600), 0.5) for _ in range(100)]

@@ -13,7 +13,7 @@ from onspec.evaluation.drift import FIGURES, Seen, WindowDrift, assess
 from onspec.imaging.reading import Image, read_image
 from onspec.recipe.reference import likened, picture_in, reference_of, see
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 Change = Callable[[Image], Image]
 

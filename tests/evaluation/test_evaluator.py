@@ -197,6 +197,7 @@ def test_overlap_of_nothing_is_not_defined() -> None:
     assert Overlap(3, 1, 0).iou == pytest.approx(3 / 4)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=16)), min_size=1, max_size=12), st.randoms())
 def test_order_of_images_does_not_matter(rows: list[tuple[bool, float]], random: Random) -> None:
     shuffled = list(enumerate(rows))

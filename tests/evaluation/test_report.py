@@ -106,6 +106,7 @@ def scripts(html: str) -> list[str]:
     return re.findall(r"<script[^>]*>(.*?)</script>", html, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_it_is_one_file_that_loads_nothing(given: ReportInput) -> None:
     page = Page(render(given))
     names = {tag for tag, _ in page.tags}
@@ -129,6 +130,7 @@ def test_its_policy_lets_its_own_script_run_and_nothing_else(given: ReportInput)
     assert json.loads(data)["counts"]["images"]["defective"] == 5
 
 
+@pytest.mark.slow
 def test_a_file_name_is_text_and_nothing_else(given: ReportInput) -> None:
     html = render(given)
     assert html.count("<script") == 2
@@ -147,6 +149,7 @@ def test_the_figures_come_first(given: ReportInput) -> None:
     assert "least cost on 5\xa0% of" in text
 
 
+@pytest.mark.slow
 def test_the_table_of_verdicts(given: ReportInput) -> None:
     text = Page(render(given)).text
     assert "truth OK REVIEW NG good 4 0 1 false rejects defective 1 escapes 0 4" in text
@@ -155,6 +158,7 @@ def test_the_table_of_verdicts(given: ReportInput) -> None:
     assert all("hidden" in attributes for attributes in reviews)
 
 
+@pytest.mark.slow
 def test_a_table_with_a_review_column() -> None:
     band = Evaluator(("defect",), THRESHOLDS.model_copy(update={"review": 0.1}))
     band.add("a.png", "a", True, seen(score_map(0.2)), label(5))
@@ -195,6 +199,7 @@ def test_what_is_not_defined_is_not_shown_as_perfect(kept: str) -> None:
     assert "Precision and recall" not in page.text
 
 
+@pytest.mark.slow
 def test_the_file_is_written_whatever_a_name_holds(given: ReportInput, tmp_path: Path) -> None:
     odd = replace(given.results[0], name="bad/\udcff.png")
     write_report(tmp_path / "report.html", replace(given, results=[odd, *given.results[1:]]))
@@ -324,6 +329,7 @@ def test_shares_and_scores_in_words() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_pictures_are_embedded_whole(given: ReportInput) -> None:
     sources = [a["src"] or "" for tag, a in Page(render(given)).tags if tag == "img"]
     jpegs = [base64.b64decode(s.partition("base64,")[2]) for s in sources if s.startswith("data:image/jpeg")]
@@ -387,6 +393,7 @@ def test_a_detectors_report() -> None:
     assert "Dice" not in text
 
 
+@pytest.mark.slow
 def test_a_report_of_several_classes_that_were_segmented() -> None:
     text = text_of(scored(Task.SEGMENT))
     assert "Dice 1.000" in text

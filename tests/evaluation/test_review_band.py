@@ -91,6 +91,7 @@ def test_what_it_says_is_so(good: list[float], bad: list[float], image: float, s
     assert band.low <= band.good / len(good) <= band.high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["escapes", "cost"])
 def test_its_interval_holds_over_a_thousand_draws(by: str) -> None:
     """Also where the good parts helped to choose the threshold over it."""

@@ -73,6 +73,7 @@ def press(page: Page, key: str, times: int = 1) -> None:
         page.keyboard.press(key)
 
 
+@pytest.mark.slow
 def test_at_first_everything_is_as_at_the_recipes_threshold(page: Page) -> None:
     assert page.locator("#what-if-image-at").inner_text() == "0.5"
     assert page.locator("#what-if-back").is_disabled()

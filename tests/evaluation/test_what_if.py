@@ -42,6 +42,7 @@ images = st.lists(
 borders = st.sampled_from([0.2, 0.5, 0.7, 0.99])
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(images, borders, borders)
 def test_every_step_counts_what_judging_again_would(there: list[Image], one: float, other: float) -> None:

@@ -103,6 +103,7 @@ def test_an_outline_is_found_at_any_angle(angle: float, x: float, y: float, brig
     assert turn_off(placement.angle_deg, angle) < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["deeppcb/PCBData/*/*/*1_temp.jpg", "weld/images/1*.jpg", "membrane/train/image/1.*"])
 def test_real_images_are_found_to_half_a_pixel(kind: str, real_data: Path) -> None:
     taught = read_image(sorted(real_data.glob(kind))[0])

@@ -50,6 +50,7 @@ def test_sharpness_falls_with_every_bit_of_blur(shape: tuple[int, int], fine: fl
     assert known[-1] < known[0] / 3
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize("name", SETS)
 def test_sharpness_falls_with_blur_on_every_kind_of_real_image(real_data: Path, name: str) -> None:

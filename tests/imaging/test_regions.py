@@ -219,6 +219,7 @@ def test_with_cores_no_pixel_and_no_score_is_lost(
         assert find_defects(p, pixel_threshold=pixel, floor=floor, least=floor, weighing=Peak(w))[0].score == score
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [1, 3])
 @pytest.mark.parametrize("separate", [False, True])
 def test_five_thousand_regions_take_little_more_than_their_rectangles(classes: int, separate: bool) -> None:

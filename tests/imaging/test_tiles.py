@@ -86,6 +86,7 @@ def test_a_defect_on_the_borders_and_corners_of_tiles_is_one_defect(task: Task, 
         assert areas == pytest.approx(sorted(w * h for _, _, w, h in spots), rel=0.25)  # the network blurs
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.data())
 def test_whatever_the_tiles_and_wherever_the_defects(data: st.DataObject) -> None:

@@ -121,6 +121,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str]
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=" ".join)
 @given(st.data())
 def test_a_window_is_cut_out_of_the_image(

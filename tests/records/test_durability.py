@@ -24,6 +24,8 @@ from onspec.records.record import Review, new_id
 from onspec.records.spool import Spool
 from onspec.records.tables import records
 
+pytestmark = pytest.mark.slow
+
 KILLING = Path(__file__).with_name("killing.py")
 Make = Callable[..., Inspection]
 

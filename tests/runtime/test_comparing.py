@@ -25,6 +25,7 @@ def test_the_figures_of_a_case() -> None:
     assert twice.ratio(first) == (2.0, 2.0, 2.0)
 
 
+@pytest.mark.slow
 def test_cases_are_checked_and_timed(tiny_package: Package) -> None:
     cases = [Case("onnxruntime", threads=1), Case("onnxruntime", batch=3, threads=1), Case("onnxruntime", "fp16")]
     said: list[str] = []
@@ -96,6 +97,7 @@ def test_images_of_other_sizes_fill_no_batch(tiny_package: Package) -> None:
     assert comparing._batch(images, 3).shape == (3, 1, 64, 96)
 
 
+@pytest.mark.slow
 def test_memory_of_a_model_that_does_not_run_is_said(tiny_package: Package) -> None:
     with pytest.raises(EngineError, match=r"engine onnxruntime fails in a process of its own: .*cannot be loaded"):
         measure_footprint("onnxruntime", b"nonsense", 1, (1, 1, 64, 96))

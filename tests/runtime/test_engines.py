@@ -169,6 +169,7 @@ def test_a_missing_package_is_named_by_its_extra(
         open_engine(name, make_model())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["deck", "lite", "classes and cores", "boxes", "evidence", "weimer"])
 def test_torch_makes_no_tensor_elsewhere_than_on_the_networks_device(
     which: str, make_exported: Callable[[str], bytes]
@@ -280,6 +281,7 @@ assert sys.modules.get("openvino_telemetry") is None
 """
 
 
+@pytest.mark.slow
 def test_no_engine_talks_to_anyone_or_writes_anything(make_model: MakeModel, tmp_path: Path) -> None:
     """In a fresh process: no socket is made, and nothing is left in the home folder or in that of temporary files."""
     home, model = tmp_path / "home", tmp_path / "model.onnx"

@@ -158,6 +158,7 @@ CAUGHT = {
 """What is noticed on the images of a set, whose own light and focus vary more or less; docs/inspectable.md has all."""
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize("folder", CAUGHT)
 def test_real_images_spoiled(

@@ -16,6 +16,7 @@ BATCHES = [RNG.uniform(-1, 1, (1, 1, 64, 96)).astype(np.float32) for _ in range(
 WHICH = ["deck", "lite, learned", "boxes", "evidence"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", LOWERINGS)
 @pytest.mark.parametrize("which", WHICH)
 def test_every_engine_runs_it(to: str, which: str, make_exported: Callable[[str], bytes]) -> None:
@@ -56,6 +57,7 @@ def test_openvino_computes_int8_as_the_reference_does(which: str, make_exported:
     assert np.abs(got - expected).mean() < 2e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", WHICH)
 def test_what_tensorrt_takes_of_int8_is_signed_with_a_zero_of_0_and_nearly_the_same(
     which: str, make_exported: Callable[[str], bytes]

@@ -125,6 +125,7 @@ class TestTheEngine:
         lowered = replace(tiny_package, model=to_fp16(tiny_package.model, []))
         assert b"vtrt" in build_engine(lowered)[:16]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("which", ["deck", "lite, learned"])
     def test_a_network_of_8_bit_numbers(self, which: str, make_exported: Callable[[str], bytes]) -> None:
         pytest.importorskip("tensorrt_rtx", reason="the extra 'tensorrt' is not installed")

@@ -120,6 +120,7 @@ def test_after_the_deadline_there_is_no_verdict(
     assert client.post("/api/inspect?deadline_ms=-1", content=good).status_code == 422
 
 
+@pytest.mark.slow
 def test_an_engine_that_never_answers_ends_readiness_and_no_request_waits_for_it(
     running: Running, tiny: Inspector, good: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -180,6 +180,7 @@ def judging(app: FastAPI, served: Served) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.mark.slow
 def test_after_a_restart_the_records_fill_the_window(
     lit_recipe_path: Path, make_lit: Lit, served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -169,7 +169,7 @@ def test_what_is_no_request_is_said(client: httpx.Client, request_: dict[str, An
         (b'{"inputs": []}xx', {"Inference-Header-Content-Length": "14"}, 400, "2 bytes follow"),
         (b"{}", {"Content-Encoding": "br"}, 415, "br"),
         (b"{}", {"Content-Encoding": "gzip"}, 400, "not gzip"),
-        (gzip.compress(b"{}")[:-5], {"Content-Encoding": "gzip"}, 400, "too early"),
+        (gzip.compress(b"{}", mtime=0)[:-5], {"Content-Encoding": "gzip"}, 400, "too early"),
     ],
 )
 def test_a_broken_body_is_said(

@@ -184,6 +184,7 @@ def told(address: tuple[str, int], start: bytes, drip: bytes = b"", every_s: flo
         return heard, time.perf_counter() - begun
 
 
+@pytest.mark.slow
 def test_slow_clients_hold_no_connection(tiny: Inspector, good: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     with patient(tiny, monkeypatch) as address:
         head = b"POST /api/inspect HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(good)

@@ -408,6 +408,7 @@ def serving(recipe: Path, db: Path, log: Path, *options: str) -> Iterator[tuple[
         process.wait(20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_answered_part_is_there_once_after_a_kill(
     tiny_recipe_path: Path, good: bytes, defective: bytes, tmp_path: Path, workers: int

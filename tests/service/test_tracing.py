@@ -64,6 +64,7 @@ def test_a_collector_gets_a_span_for_each_stage(running: Running, tiny: Inspecto
         assert span is root or span.parent_span_id == root.span_id
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_away_costs_no_verdict(running: Running, tiny: Inspector, good: bytes) -> None:
     with running(tiny, settings=Settings(otlp="http://127.0.0.1:9")) as client:
         assert client.post("/api/inspect", content=good).json()["verdict"] == "OK"

@@ -39,6 +39,7 @@ def signs(systemd: socket.socket, seconds: float) -> int:
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_service_that_is_stopped_gives_no_sign(
     tiny_recipe_path: Path, tmp_path: Path, systemd: socket.socket, workers: str

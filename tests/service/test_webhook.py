@@ -215,6 +215,7 @@ def figure(client: httpx.Client, name: str, measure: str) -> float | None:
     return None if found is None else float(found[1])
 
 
+@pytest.mark.slow
 def test_an_alarm_and_its_end_are_posted_once_each(
     running: Running, lit_recipe_path: Path, make_lit: Lit, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +257,7 @@ def test_an_alarm_and_its_end_are_posted_once_each(
     assert measures[-1] == []
 
 
+@pytest.mark.slow
 def test_two_workers_call_out_once(lit_recipe_path: Path, make_lit: Lit, receiver: Receiver, tmp_path: Path) -> None:
     """Parts go to both; one of them compares. When it is killed the other goes on, and knows what was said."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ONSPEC_")}

@@ -23,6 +23,8 @@ import pytest
 from onspec.recipe.reading import open_package
 from onspec.recipe.writing import pack
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("ONSPEC_")}
 SERVE = ("-m", "onspec.cli", "serve", "--port", "0", "--workers", "2")
 

@@ -189,6 +189,7 @@ def plan_for() -> Callable[..., Plan]:
             "crop": 96 if task is Task.CLASSIFY else 64,
             "batch": 4,
             "ema": 0.9,
+            "optimiser": entry.optimiser,
             "augmentation": Augmentation(rotation_deg=0, zoom=0),
         }
         return Plan(

@@ -40,6 +40,7 @@ def raw_set(tmp_path: Path, write_grain_set: Callable[..., Path]) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_training_and_inspection_see_the_same(raw_set: Path, tmp_path: Path) -> None:
     dataset = load(raw_set)
     assert dataset.camera == CAMERA

@@ -27,6 +27,8 @@ from onspec.training.plan import Plan
 from onspec.training.pool import Labelled, Pixels, mask_spots
 from onspec.training.sampling import CropSampler
 
+pytestmark = pytest.mark.slow
+
 SIDE, CROPS, PROCESSES = 32, 4, 2
 BAGS = (0, 0, -1, 0)
 CASES: dict[str, tuple[Task, dict[str, object]]] = {

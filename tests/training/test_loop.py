@@ -60,6 +60,7 @@ def test_it_finds_the_defects_of_held_out_parts(
     assert (figures["dice"] or 0) > 0.6
 
 
+@pytest.mark.slow
 def test_it_learns_from_pasted_defects(tmp_path: Path, small_plan: Plan, pools: Pools, run_fit: RunFit) -> None:
     plan = small_plan.model_copy(update={"paste_share": 1.0})
     figures = run_fit(tmp_path, plan, pools, steps=150).validation.figures
@@ -67,6 +68,7 @@ def test_it_learns_from_pasted_defects(tmp_path: Path, small_plan: Plan, pools: 
     assert (figures["dice"] or 0) > 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("bf16-mixed", torch.bfloat16), ("32-true", torch.float32)], ids=["half", "single"]
 )
@@ -87,6 +89,7 @@ def test_steps_run_in_the_precision_of_the_machine_and_measuring_in_that_of_prod
     assert seen == {True: {dtype}, False: {torch.float32}}
 
 
+@pytest.mark.slow
 def test_its_figures_are_those_of_the_network_that_is_kept(finished: tuple[Path, Outcome]) -> None:
     run, outcome = finished
     rows = [row for row in curves.read(run) if "val_dice" in row]
@@ -136,6 +139,7 @@ def test_a_finished_run_keeps_its_figures_when_resumed(
     assert same(again, finished[1])
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_network(
     tmp_path: Path, small_plan: Plan, pools: Pools, finished: tuple[Path, Outcome], run_fit: RunFit
 ) -> None:
@@ -143,6 +147,7 @@ def test_one_seed_gives_one_network(
     assert not same(run_fit(tmp_path / "other", small_plan, pools, seed=1), finished[1])
 
 
+@pytest.mark.slow
 def test_a_stopped_run_ends_as_if_it_never_stopped(
     tmp_path: Path, small_plan: Plan, pools: Pools, finished: tuple[Path, Outcome], run_fit: RunFit
 ) -> None:
@@ -155,6 +160,7 @@ def test_a_stopped_run_ends_as_if_it_never_stopped(
     assert without_time(tmp_path) == without_time(finished[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "network"), [(Task.DETECT, "unet-lite"), (Task.CLASSIFY, "unet-lite"), (Task.CLASSIFY, "cnn-weimer")]
 )
@@ -218,6 +224,7 @@ def test_curves_are_written_while_it_runs(finished: tuple[Path, Outcome]) -> Non
     assert b"<svg" in (run / "curves.svg").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_rate_follows_the_plan(
     tmp_path: Path, small_plan: Plan, pools: Pools, finished: tuple[Path, Outcome], run_fit: RunFit
 ) -> None:
@@ -229,6 +236,7 @@ def test_the_rate_follows_the_plan(
     assert [row["lr"] for row in curves.read(tmp_path) if "lr" in row] == [small_plan.learning_rate] * 2
 
 
+@pytest.mark.slow
 def test_it_keeps_its_budget(tmp_path: Path, small_plan: Plan, pools: Pools, run_fit: RunFit) -> None:
     begun = time.monotonic()
     outcome = run_fit(tmp_path, small_plan, pools, steps=None, seconds=6)

@@ -104,6 +104,7 @@ def test_a_constant_is_added_to_the_logits_of_the_first_planes(name: str, task: 
     torch.testing.assert_close(moved, by[None, :, None, None].expand_as(moved), rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "task"), PAIRS)
 def test_the_halo_covers_the_networks_reach(name: str, task: Task, plan_for: PlanFor) -> None:
     plan = plan_for(task, network=name)

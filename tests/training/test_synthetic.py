@@ -69,6 +69,7 @@ def good(surface: str, seed: int) -> tuple[Synthesiser, Image]:
     return Synthesiser([make(rng) for _ in range(3)]), make(rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("surface", SURFACES)
 @given(seed=st.integers(0, 2**32))
 def test_a_painted_crop_differs_where_the_mask_says_and_nowhere_else(surface: str, seed: int) -> None:

@@ -116,6 +116,7 @@ def test_the_curve_shows_the_share_of_images_told_right() -> None:
     assert Classification(2, CELL).quality(evidence, target_of(0, 1, classes=2), torch.ones(2, 1, 24, 32)) == 0.5
 
 
+@pytest.mark.slow
 def test_kinds_of_whole_images_are_told_apart_and_shown(
     tmp_path: Path, kind_parts: list[object], make_samples: Callable[..., list[Sample]], plan_for: Callable[..., Plan],
     pools_of: Callable[..., Pools], run_fit: Callable[..., Outcome],
@@ -145,6 +146,7 @@ def _near(total: ScoreMap, mask: np.ndarray) -> bool:
     return bool(mask[0, max(0, y - CELL) : y + CELL + 1, max(0, x - CELL) : x + CELL + 1].any())
 
 
+@pytest.mark.slow
 def test_the_small_classifier_learns(
     tmp_path: Path, kind_parts: list[object], make_samples: Callable[..., list[Sample]], plan_for: Callable[..., Plan],
     pools_of: Callable[..., Pools], run_fit: Callable[..., Outcome],

@@ -164,6 +164,7 @@ def test_the_curve_shows_how_many_objects_are_seen() -> None:
     assert Detection(1, CELL).quality(logits, target, valid) == 0.5
 
 
+@pytest.mark.slow
 def test_boxes_are_found_on_parts_that_were_not_seen(
     tmp_path: Path, kind_parts: list[object], make_samples: Callable[..., list[Sample]], plan_for: Callable[..., Plan],
     pools_of: Callable[..., tuple[list[Labelled], list[Labelled]]], run_fit: Callable[..., Outcome],

@@ -195,6 +195,7 @@ def test_a_crop_of_a_bag_teaches_beside_one_that_is_labelled() -> None:
     assert mixed.item() == pytest.approx(alone.item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_two_kinds_are_told_apart_on_parts_that_were_not_seen(
     tmp_path: Path, kind_parts: list[object], make_samples: Callable[..., list[Sample]], plan_for: Callable[..., Plan],
     pools_of: Callable[..., tuple[list[Labelled], list[Labelled]]], run_fit: Callable[..., Outcome],
@@ -213,6 +214,7 @@ def test_two_kinds_are_told_apart_on_parts_that_were_not_seen(
                 assert np.mean(wanted.values[mask > 0] > other.values[mask > 0]) > 0.9
 
 
+@pytest.mark.slow
 def test_half_of_the_labels_are_enough(
     tmp_path: Path, grain_samples: list[Sample], unlocated: Callable[[Sample], Sample], small_plan: Plan,
     pools_of: Callable[..., tuple[list[Labelled], list[Labelled]]], run_fit: Callable[..., Outcome],

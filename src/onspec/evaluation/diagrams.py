@@ -97,7 +97,7 @@ def _costs(drawn: Drawn) -> Iterator[tuple[str, Diagram]]:
     if figures is None or table is None or reckoned is None or figures.least_threshold is None:
         return
     of_escapes, of_rejects, share = reckoned
-    given = "" if figures.share_given else ", as in these data: in production it mostly is far less"
+    given = "" if figures.share_given else " (as in these data; in production it is mostly far less)"
     cheapest = (
         "no other threshold would have cost less"
         if figures.at_threshold == figures.least

@@ -4,6 +4,8 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 # Files of tests, two at a time.
 TWO := --numprocesses 2 --dist loadfile
+# What of the slow ones starts servers, kills processes or measures time has the machine for itself.
+ALONE := $(addprefix tests/,benchmarks deploy records service cli/test_serve.py cli/test_serve_network.py)
 
 BIN := $(VENV)/bin
 # Written last, so that a setup that was cut off is done again; older than pyproject.toml, it is brought up to date.
@@ -40,13 +42,13 @@ demo: $(READY)
 	$(BIN)/onspec demo --out demo
 
 # Training in a process of its own: in one with every inference engine loaded before it, torch crashed.
-# What takes long and trains nothing measures time or starts processes of its own, and is alone on the machine.
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow and not container" $(TWO) --ignore tests/training $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m "not slow" $(TWO) tests/training $(PYTEST_ARGS)
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m "slow and not container" --ignore tests/training $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "slow and not container" $(ALONE) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m slow $(TWO) $(foreach path,$(ALONE) tests/training,--ignore $(path)) $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m slow $(TWO) tests/training $(PYTEST_ARGS)
 
 test-container: $(READY)

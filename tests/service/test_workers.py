@@ -26,6 +26,8 @@ from onspec.recipe.writing import pack
 pytestmark = pytest.mark.slow
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("ONSPEC_")}
+ANEW = {"Connection": "close"}
+"""Headers with which every request has a connection of its own, which any of the workers may take."""
 SERVE = ("-m", "onspec.cli", "serve", "--port", "0", "--workers", "2")
 
 
@@ -200,18 +202,23 @@ def test_what_one_worker_is_told_all_know(tiny_recipe_path: Path, tmp_path: Path
 
     def judging(url: str) -> set[str]:
         """With what recipes 30 new connections are judged."""
-        answers = [httpx.post(f"{url}/api/inspect", content=good).json() for _ in range(30)]
+        with httpx.Client(headers=ANEW) as client:
+            answers = [client.post(f"{url}/api/inspect", content=good).json() for _ in range(30)]
         return {answer["recipe"].partition("@sha256:")[2] for answer in answers}
 
     def told(url: str, parts: int) -> list[str]:
         """The part ids that a reader of events hears of."""
         got: list[str] = []
-        with httpx.stream("GET", f"{url}/api/events", timeout=30) as stream, ThreadPoolExecutor(1) as clients:
+        with (
+            httpx.stream("GET", f"{url}/api/events", timeout=30) as stream,
+            httpx.Client(headers=ANEW) as client,
+            ThreadPoolExecutor(1) as clients,
+        ):
             lines = stream.iter_lines()
             assert next(lines).startswith(":")
             time.sleep(0.3)  # until the other worker knows of the reader
             for part in range(parts):
-                clients.submit(httpx.post, f"{url}/api/inspect?part_id={part}", content=good)
+                clients.submit(client.post, f"{url}/api/inspect?part_id={part}", content=good)
             while len(got) < parts:
                 line = next(lines)
                 if line.startswith("data: "):
